@@ -1,0 +1,158 @@
+"""Everything that can go wrong, as one tree.
+
+    OcrError
+    ├── InvalidRequest              400  a parameter is wrong
+    ├── InvalidDocument             422  the file can't be read
+    │   ├── EmptyDocument
+    │   ├── CorruptDocument
+    │   ├── EncryptedDocument
+    │   └── CorruptPage                  this page alone
+    ├── UnsupportedMediaType        415
+    ├── LimitExceeded               413
+    │   ├── DocumentTooLarge             bytes
+    │   ├── TooManyPixels                one page
+    │   └── TooManyPages
+    ├── QueueFull                   429  try later
+    ├── EngineUnavailable           503  not started yet, or died; try later
+    ├── GenerationFailed            500  the engine failed on this page
+    ├── ProcessingTimeout           504
+    └── ConfigurationError          500  settings that can't work; raised at start, not to users
+
+A class owns its code and HTTP status; a message says what is wrong and what to do. Errors are
+raised where the cause is known and turned into a reply in `serve_app.api.errors` alone. They
+cross process boundaries, so every one is made from a message and at most the name of a parameter.
+"""
+
+from typing import ClassVar
+
+
+class OcrError(Exception):
+    """Base of the tree.
+
+    Attributes:
+        message: one or two sentences for the person who sent the request.
+        param: the request's field that is wrong, where there is one.
+        code: stable, snake_case, for programs.
+        status: HTTP status.
+        retryable: whether the same request may succeed later.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message, param)
+        self.message = message
+        self.param = param
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidRequest(OcrError):
+    """A parameter is missing, malformed or out of range."""
+
+    code = "invalid_parameter"
+    status = 400
+
+
+class UnsupportedMediaType(OcrError):
+    """The bytes are of no type we read."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class InvalidDocument(OcrError):
+    """The file can't be read; resending it won't help."""
+
+    code = "invalid_document"
+    status = 422
+
+
+class EmptyDocument(InvalidDocument):
+    """No bytes, or no pages."""
+
+    code = "empty_document"
+
+
+class CorruptDocument(InvalidDocument):
+    """The type is known, but the file is damaged."""
+
+    code = "corrupt_document"
+
+
+class EncryptedDocument(InvalidDocument):
+    """A PDF that needs a password."""
+
+    code = "encrypted_document"
+
+
+class CorruptPage(InvalidDocument):
+    """One page of a readable document can't be drawn."""
+
+    code = "corrupt_page"
+
+
+class LimitExceeded(OcrError):
+    """The input is over one of the configured limits."""
+
+    code = "limit_exceeded"
+    status = 413
+
+
+class DocumentTooLarge(LimitExceeded):
+    """More bytes than allowed."""
+
+    code = "document_too_large"
+
+
+class TooManyPixels(LimitExceeded):
+    """A page image with more pixels than allowed."""
+
+    code = "too_many_pixels"
+
+
+class TooManyPages(LimitExceeded):
+    """More pages than one request may ask for."""
+
+    code = "too_many_pages"
+
+
+class QueueFull(OcrError):
+    """As much work waits as the service accepts."""
+
+    code = "queue_full"
+    status = 429
+    retryable = True
+
+
+class EngineUnavailable(OcrError):
+    """No engine is ready: it is starting, or it died and is being replaced."""
+
+    code = "engine_unavailable"
+    status = 503
+    retryable = True
+
+
+class GenerationFailed(OcrError):
+    """The engine failed on this page and goes on with others."""
+
+    code = "generation_failed"
+    status = 500
+
+
+class ProcessingTimeout(OcrError):
+    """The page took longer than allowed."""
+
+    code = "processing_timeout"
+    status = 504
+    retryable = True
+
+
+class ConfigurationError(OcrError):
+    """A setting, a model folder or an installed version that can't work."""
+
+    code = "configuration_error"
+    status = 500

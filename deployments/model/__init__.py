@@ -1,0 +1,1 @@
+"""A prepared page in, the model's raw text out."""

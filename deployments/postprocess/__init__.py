@@ -1,0 +1,1 @@
+"""The model's raw text in, blocks, Markdown and files out."""

@@ -1,0 +1,1 @@
+"""Bytes of a document in, page images and model inputs out."""

@@ -1,0 +1,1 @@
+"""The application: settings, the Ray Serve graph, the HTTP interface, bulk jobs and the command line."""
