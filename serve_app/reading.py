@@ -1,0 +1,76 @@
+"""Reading a document: which pages, how many at once, which attempts, what comes out when.
+
+`Reader` is the one order of events for a document, over any `Stages`: the Ray Serve graph online,
+the same code in one process on the command line. It knows nothing of HTTP.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from deployments.errors import OcrError
+from deployments.types import DocumentInfo, PageRequest, PageResult
+
+
+@dataclass(frozen=True, slots=True)
+class PageDelta:
+    """A piece of raw text of a page; a later attempt begins the page's text anew."""
+
+    index: int
+    text: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PageDone:
+    """A page is finished."""
+
+    result: PageResult
+
+
+@dataclass(frozen=True, slots=True)
+class PageFailed:
+    """A page failed; the others go on."""
+
+    index: int
+    error: OcrError
+
+
+PageEvent = PageDelta | PageDone | PageFailed
+
+
+class Reader(Protocol):
+    """Reads documents."""
+
+    async def inspect(self, document: bytes) -> DocumentInfo:
+        """Return what a document is.
+
+        Raises:
+            OcrError: it can't be read, or is over a limit.
+        """
+        ...
+
+    def read(
+        self,
+        document: bytes,
+        pages: Sequence[int],
+        request: PageRequest,
+        *,
+        stream: bool = False,
+        confidence: bool = False,
+        figures: bool = False,
+    ) -> AsyncIterator[PageEvent]:
+        """Read pages of a document, several at once; each ends in one `PageDone` or `PageFailed`.
+
+        Without `stream` there are no deltas, and pages end in the order asked for. With it, deltas of
+        different pages mingle, and pages end as they are done. Closing the iterator cancels all work.
+
+        Args:
+            document: its bytes.
+            pages: numbers from 0, each within the document.
+            request: how each page is read.
+            stream: whether raw text comes as it is written.
+            confidence: whether generations carry their mean token probability.
+            figures: whether figures carry their PNG bytes.
+        """
+        ...
