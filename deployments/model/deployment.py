@@ -1,20 +1,18 @@
 """The Model stage as a Ray Serve deployment: one engine a replica."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from deployments.model.engine import read_page
-from deployments.model.selection import create_engine
-from deployments.model.settings import EngineName, ModelSettings
+from deployments.model.engine import Engine, read_page
 from deployments.types import Generation, GenerationOptions, PreparedPage
 
 
 class ModelDeployment:
     """Streams what the engine writes. A replica whose engine died fails its health check and is replaced."""
 
-    def __init__(self, settings: ModelSettings, engine: EngineName, threads: int) -> None:
-        self._engine = create_engine(settings, engine, threads)
+    def __init__(self, create: Callable[[], Engine]) -> None:
+        self._engine = create()
 
     async def stream(
         self, page: PreparedPage, options: GenerationOptions
