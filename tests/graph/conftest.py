@@ -47,7 +47,7 @@ def deploy(address: str) -> Callable[..., str]:
     return deploy_with
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(deploy: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of the graph as shipped, but for the engine."""
     with httpx.Client(base_url=deploy(), timeout=60) as http:
