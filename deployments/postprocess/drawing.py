@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from deployments.types import Block, BlockType, Pixels
+from deployments.types import Block, BlockType, Box, Pixels
 
-COLOURS: dict[BlockType, tuple[int, int, int]] = {
+_Colour = tuple[int, int, int]
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+COLOURS: dict[BlockType, _Colour] = {
     BlockType.TEXT: (38, 98, 200),
     BlockType.TITLE: (200, 30, 50),
     BlockType.LIST: (0, 128, 128),
@@ -35,7 +38,7 @@ _LONGEST_TAG = 28
 
 
 def tag(block: Block, number: int) -> str:
-    """What stands at a box: its number in reading order, and the model's label if the font has its letters."""
+    """What stands at a box: its number in reading order, and the model's label where it is plain ASCII."""
     label = " ".join(block.label.split())
     if not label or not (label.isascii() and label.isprintable()):
         label = block.type.value
@@ -70,39 +73,31 @@ def draw(image: Pixels, blocks: Sequence[Block]) -> Image.Image:
     for number, block in enumerate(blocks, 1):
         if block.box is None:
             continue
-        x1, y1, x2, y2 = (round(value * factor) for value in block.box)
+        box = Box(*(round(value * factor) for value in block.box))
         colour = COLOURS[block.type]
-        corners = (x1, y1, max(x2 - 1, x1), max(y2 - 1, y1))
+        corners = (box.x1, box.y1, max(box.x2 - 1, box.x1), max(box.y2 - 1, box.y1))
         pen.rectangle(corners, fill=(*colour, _FILL), outline=(*colour, 255), width=thickness)
-        tags.append((x1, y1, tag(block, number), colour))
+        tags.append((box, tag(block, number), colour))
     # Tags last, so that no box covers one.
-    for x, y, text, colour in tags:
-        _tag(pen, (x, y), text, font, colour, size)
+    for box, text, colour in tags:
+        _tag(pen, box, text, font, colour)
     page = Image.alpha_composite(page.convert("RGBA"), shapes).convert("RGB")
     return _with_legend(page, blocks, font)
 
 
-def _tag(
-    pen: ImageDraw.ImageDraw,
-    corner: tuple[int, int],
-    text: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    colour: tuple[int, int, int],
-    size: tuple[int, int],
-) -> None:
-    """Write a tag on the box's upper edge, or within the box where the page ends above; never off the page."""
+def _tag(pen: ImageDraw.ImageDraw, box: Box, text: str, font: _Font, colour: _Colour) -> None:
+    """Write a tag on the box's upper edge, or in the box where the page ends above; never off the page."""
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     margin = max(2, round((bottom - top) / 4))
     width, height = round(right - left) + 2 * margin, round(bottom - top) + 2 * margin
-    x = max(0, min(corner[0], size[0] - width))
-    y = corner[1] - height if corner[1] >= height else max(0, min(corner[1], size[1] - height))
+    across, down = pen.im.size
+    x = max(0, min(box.x1, across - width))
+    y = box.y1 - height if box.y1 >= height else max(0, min(box.y1, down - height))
     pen.rectangle((x, y, x + width, y + height), fill=(*colour, 235))
     pen.text((x + margin - left, y + margin - top), text, font=font, fill=(255, 255, 255, 255))
 
 
-def _with_legend(
-    page: Image.Image, blocks: Sequence[Block], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> Image.Image:
+def _with_legend(page: Image.Image, blocks: Sequence[Block], font: _Font) -> Image.Image:
     types = [type_ for type_ in BlockType if any(block.type is type_ and block.box for block in blocks)]
     if not types:
         return page
