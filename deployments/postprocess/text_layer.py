@@ -86,10 +86,16 @@ def _table_lines(block: Block) -> Iterable[Line]:
         column = width / segment.columns
         for cell in segment.cells:
             area = Line(
-                "", block.box.x1 + cell.column * column, y + cell.row * height,
-                cell.colspan * column, cell.rowspan * height,
-            )  # fmt: skip
-            yield from _fill(cell.text.split("\n"), area)
+                "",
+                block.box.x1 + cell.column * column,
+                y + cell.row * height,
+                cell.colspan * column,
+                cell.rowspan * height,
+            )
+            for line in _fill(cell.text.split("\n"), area):
+                # A cell's text seldom reaches its edges; readers join words that touch.
+                natural = units(line.text) * line.height / _LEADING
+                yield line._replace(width=min(natural, 0.95 * line.width))
         y += segment.rows * height
 
 
@@ -197,33 +203,33 @@ class TextLayer:
 
     def finish(self) -> pymupdf.Document:
         """Write the font, now that all characters are known, and return the document."""
-        new, set_ = self.document.get_new_xref, self.document.update_object
-        descendant, descriptor, meanings, file, shapes = (new() for _ in range(5))
+        document = self.document
+        descendant, descriptor, meanings, file, shapes = (document.get_new_xref() for _ in range(5))
         for xref, data in (
             (meanings, _meanings(self._codes)),
             (file, EMPTY_TRUETYPE),
             (shapes, bytes(2 * (len(self._codes) + 1))),
         ):
-            set_(xref, f"<</Length1 {len(data)}>>" if xref == file else "<<>>")
-            self.document.update_stream(xref, data)
+            document.update_object(xref, f"<</Length1 {len(data)}>>" if xref == file else "<<>>")
+            document.update_stream(xref, data)
         widths = " ".join(f"{round(1000 * _character_units(character))}" for character in self._codes)
-        set_(
+        document.update_object(
             descriptor,
             "<</Type/FontDescriptor/FontName/Invisible/Flags 4/FontBBox[0 -200 1000 800]/ItalicAngle 0"
             f"/Ascent 800/Descent -200/CapHeight 700/StemV 80/FontFile2 {file} 0 R>>",
         )
-        set_(
+        document.update_object(
             descendant,
             "<</Type/Font/Subtype/CIDFontType2/BaseFont/Invisible"
             "/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>"
             f"/FontDescriptor {descriptor} 0 R/DW 500/W[1[{widths}]]/CIDToGIDMap {shapes} 0 R>>",
         )
-        set_(
+        document.update_object(
             self._font,
             "<</Type/Font/Subtype/Type0/BaseFont/Invisible/Encoding/Identity-H"
             f"/DescendantFonts[{descendant} 0 R]/ToUnicode {meanings} 0 R>>",
         )
-        return self.document
+        return document
 
 
 def _meanings(codes: dict[str, int]) -> bytes:
