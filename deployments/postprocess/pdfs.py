@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import pymupdf
 from PIL import Image
 
+from deployments.errors import CorruptDocument, EncryptedDocument
 from deployments.postprocess import drawing
-from deployments.postprocess.text_layer import TextLayer, place
+from deployments.postprocess.text_layer import TextLayer
+from deployments.postprocess.text_lines import place
 from deployments.types import PageResult, Pixels
 
 _DPI = 144
@@ -39,6 +41,8 @@ def searchable(
         over_text: whether pages of the source that already have text get a second layer.
 
     Raises:
+        CorruptDocument: if the source can't be opened.
+        EncryptedDocument: if the source needs a password.
         ValueError: unless there is either a source or as many images as results.
     """
     results = list(results)
@@ -68,6 +72,8 @@ def layout(
         images: or the page images, one for each result, from which the pages are made.
 
     Raises:
+        CorruptDocument: if the source can't be opened.
+        EncryptedDocument: if the source needs a password.
         ValueError: unless there is either a source or as many images as results.
     """
     results = list(results)
@@ -83,7 +89,7 @@ def _document(
     if (source is None) == (images is None):
         raise ValueError("give the original PDF or the page images, one of them")
     if source is not None:
-        return pymupdf.open(stream=source, filetype="pdf")
+        return _opened(source)
     document = pymupdf.open()
     for result, image in zip(results, images or (), strict=True):
         height, width = image.shape[:2]
@@ -92,6 +98,17 @@ def _document(
         out = io.BytesIO()
         Image.fromarray(image).save(out, "JPEG", quality=_JPEG_QUALITY)
         page.insert_image(page.rect, stream=out.getvalue())
+    return document
+
+
+def _opened(source: bytes) -> pymupdf.Document:
+    try:
+        document = pymupdf.open(stream=source, filetype="pdf")
+    except (pymupdf.FileDataError, pymupdf.EmptyFileError) as error:
+        raise CorruptDocument("The PDF can't be read. Send an undamaged file.") from error
+    if document.needs_pass:
+        document.close()
+        raise EncryptedDocument("The PDF needs a password. Send a copy without one.")
     return document
 
 
