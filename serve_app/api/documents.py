@@ -38,5 +38,7 @@ def _decoded(uri: str, param: str, max_bytes: int) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("The data URI's base64 is damaged.", param) from error
     if len(document) > max_bytes:
-        raise DocumentTooLarge(f"The document has {len(document)} bytes; at most {max_bytes} are allowed.", param)
+        raise DocumentTooLarge(
+            f"The document has {len(document)} bytes; at most {max_bytes} are allowed.", param
+        )
     return document

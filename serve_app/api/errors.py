@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from deployments.errors import DocumentTooLarge, InvalidRequest, OcrError
 from serve_app.api.request_log import note
@@ -22,7 +23,9 @@ ErrorType = Literal["invalid_request_error", "authentication_error", "rate_limit
 CLIENT_CLOSED_REQUEST = 499
 """Status in the log for a client that left, as nginx has it; nobody receives it."""
 
-INTERNAL_MESSAGE = "The service failed on this request and has logged why; quote the request id to its operator."
+INTERNAL_MESSAGE = (
+    "The service failed on this request and has logged why; quote the request id to its operator."
+)
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _MAX_PARAM_CHARS = 100
@@ -93,9 +96,9 @@ async def _ocr_error(request: Request, error: Exception) -> Response:
     note(request.scope, error=error.code)
     headers = {}
     if error.status == 429:
-        headers["Retry-After"] = str(request.app.state.admission.retry_after_s())
+        headers["Retry-After"] = str(request.app.state.service.admission.retry_after_s())
     elif error.status == 503:
-        headers["Retry-After"] = str(request.app.state.settings.unavailable_retry_s)
+        headers["Retry-After"] = str(request.app.state.service.settings.unavailable_retry_s)
     elif isinstance(error, DocumentTooLarge):
         headers["Connection"] = "close"  # the rest of the body is not wanted
     return _response(error.status, error_reply(error), headers)
@@ -104,9 +107,13 @@ async def _ocr_error(request: Request, error: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    code = _HTTP_CODES.get(error.status_code, InvalidRequest.code if error.status_code < 500 else OcrError.code)
+    code = _HTTP_CODES.get(
+        error.status_code, InvalidRequest.code if error.status_code < 500 else OcrError.code
+    )
     note(request.scope, error=code)
-    return _response(error.status_code, _reply(error.status_code, code, str(error.detail)), dict(error.headers or {}))
+    return _response(
+        error.status_code, _reply(error.status_code, code, str(error.detail)), dict(error.headers or {})
+    )
 
 
 async def _request_validation(request: Request, error: Exception) -> Response:
@@ -120,8 +127,14 @@ async def _client_left(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
+async def internal_failure(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that ended in an error nobody foresaw."""
+    error = internal_error()
+    await _response(error.status, error_reply(error), {})(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
-    """Register the handlers; what they don't know reaches `request_log.RequestLog` and becomes a plain 500."""
+    """Register the handlers; what they don't know, `RequestLog` answers as `internal_failure`."""
     app.add_exception_handler(OcrError, _ocr_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _request_validation)

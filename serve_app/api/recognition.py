@@ -33,17 +33,31 @@ class Recognition:
     options: OcrOptions
 
 
-async def begin(reader: Reader, document: bytes, options: OcrOptions, max_pages: int) -> Recognition:
+async def begin(
+    reader: Reader, document: bytes, options: OcrOptions, max_pages: int, deadline: float | None = None
+) -> Recognition:
     """Inspect a document and choose its pages.
+
+    Args:
+        reader: that inspects.
+        document: its bytes.
+        options: how to read it.
+        max_pages: most pages to choose.
+        deadline: on the event loop's clock.
 
     Raises:
         InvalidRequest: a page is not in the document, or task and prompt don't go together.
         TooManyPages: more pages than allowed.
+        ProcessingTimeout: the deadline passed.
         OcrError: the document can't be read.
     """
     if (options.task is Task.CUSTOM) != (options.prompt is not None):
         raise InvalidRequest("A prompt and the task 'custom' go together: send both or neither.", "prompt")
-    info = await reader.inspect(document)
+    try:
+        async with asyncio.timeout_at(deadline):
+            info = await reader.inspect(document)
+    except TimeoutError:
+        raise _too_slow() from None
     return Recognition(document, info, page_ranges.select(options.pages, info.page_count, max_pages), options)
 
 
@@ -98,9 +112,13 @@ async def _next(reading: AsyncGenerator[PageEvent, None], deadline: float | None
     except StopAsyncIteration:
         return GenerationFailed("The page ended without a result; try it again.")
     except TimeoutError:
-        return ProcessingTimeout("The request took too long; ask for fewer pages at once.")
+        return _too_slow()
     except OcrError as error:
         return error
     except Exception:
         logger.exception("a reading ended through an internal error")
         return internal_error()
+
+
+def _too_slow() -> ProcessingTimeout:
+    return ProcessingTimeout("The request took too long; ask for fewer pages at once.")

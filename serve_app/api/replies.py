@@ -36,7 +36,9 @@ class ReplyWriter:
         self.first_error: OcrError | None = None
         self._options = options
         self._figures_left = options.image_limit
-        self._table_format = None if options.table_format is None else markdown.TableFormat(options.table_format)
+        self._table_format = (
+            None if options.table_format is None else markdown.TableFormat(options.table_format)
+        )
         self._prompt_tokens = 0
         self._output_tokens = 0
 

@@ -54,15 +54,20 @@ class _Request(BaseModel):
 
 
 class OcrOptions(_Request):
-    """How a document is read and what the reply holds; the fields of a form, and of JSON beside `document`."""
+    """How a document is read and what the reply holds; the fields of a form, and of JSON but `document`."""
 
-    model: str | None = Field(None, max_length=200, description="Accepted for clients that send it; not used.")
+    model: str | None = Field(
+        None, max_length=200, description="Accepted for clients that send it; not used."
+    )
     pages: Pages = Field(
         None, description='Pages to read, from 0: "0,2-4" or a list; all by default.', examples=["0,2-4"]
     )
     task: Task = Field(Task.MARKDOWN, description="What the model is asked for.")
     prompt: str | None = Field(
-        None, min_length=1, max_length=MAX_PROMPT_CHARS, description="Your own prompt, with the task `custom`."
+        None,
+        min_length=1,
+        max_length=MAX_PROMPT_CHARS,
+        description="Your own prompt, with the task `custom`.",
     )
     crop: bool = Field(True, description="Whether the model sees large pages in tiles beside the whole.")
     dpi: int = Field(144, ge=36, le=600, description="Dots per inch at which PDF pages are drawn.")
@@ -71,16 +76,18 @@ class OcrOptions(_Request):
     include_blocks: bool = Field(True, description="Add the blocks with their boxes.")
     include_image_base64: bool | None = Field(None, description="Add figures as data URIs of PNG.")
     image_limit: int | None = Field(None, ge=0, description="Most figures in the whole reply.")
-    image_min_size: int | None = Field(None, ge=0, description="Least width and height of figures, in pixels.")
+    image_min_size: int | None = Field(
+        None, ge=0, description="Least width and height of figures, in pixels."
+    )
     table_format: TableFormatName | None = Field(
         None,
         description="List tables apart in this format, linked from the Markdown; by default they stay in it.",
     )
     extract_header: bool = Field(False, description="Move running heads from the Markdown to `header`.")
     extract_footer: bool = Field(False, description="Move running feet from the Markdown to `footer`.")
-    confidence_scores_granularity: Annotated[Literal["page"], BeforeValidator(_page_confidence_only)] | None = (
-        Field(None, description="Add confidence scores; only those of whole pages are offered.")
-    )
+    confidence_scores_granularity: (
+        Annotated[Literal["page"], BeforeValidator(_page_confidence_only)] | None
+    ) = Field(None, description="Add confidence scores; only those of whole pages are offered.")
     bbox_annotation_format: NoAnnotation = Field(None, description="Not offered.")
     document_annotation_format: NoAnnotation = Field(None, description="Not offered.")
     document_annotation_prompt: NoAnnotation = Field(None, description="Not offered.")
@@ -157,7 +164,7 @@ class PageImage(PlacedBox):
     """A figure; the Markdown links it as `![id](id)`."""
 
     id: str
-    image_base64: str | None = Field(None, description="A data URI of PNG.")
+    image_base64: str | None = Field(default=None, description="A data URI of PNG.")
 
 
 class PageTable(BaseModel):

@@ -4,25 +4,20 @@ from typing import Protocol
 
 
 class ServiceStatus(Protocol):
-    """The service's state.
-
-    Attributes:
-        engine: the engine's name, as in the settings.
-        model: what it runs, as replies name it.
-    """
+    """The service's state."""
 
     @property
     def engine(self) -> str:
-        """Return the engine's name."""
+        """The engine's name, as in the settings."""
         ...
 
     @property
     def model(self) -> str:
-        """Return the model's name."""
+        """What the engine runs, as replies name it."""
         ...
 
-    async def ready(self) -> bool:
-        """Return whether pages can be read now.
+    async def check_ready(self) -> None:
+        """Return if pages can be read now.
 
         Raises:
             EngineUnavailable: they can't, and why.

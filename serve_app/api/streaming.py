@@ -90,7 +90,9 @@ async def stream_events(
                         if gathered.due is not None and gathered.due <= clock():
                             yield gathered.take()
                     case PageDone(result):
-                        yield gathered.take(result.index) + server_sent_event("page.done", writer.page(result))
+                        yield gathered.take(result.index) + server_sent_event(
+                            "page.done", writer.page(result)
+                        )
                     case PageFailed(index, error):
                         yield gathered.take(index) + server_sent_event(
                             "page.error", writer.failed_page(index, error)
@@ -130,7 +132,9 @@ class EventStream(Response):
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._events):
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
             async for piece in self._events:
                 await send({"type": "http.response.body", "body": piece.encode(), "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -70,7 +70,9 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 def _too_large(limit: int) -> DocumentTooLarge:
-    return DocumentTooLarge(f"The request's body is larger than the {limit} bytes allowed; send a smaller file.")
+    return DocumentTooLarge(
+        f"The request's body is larger than the {limit} bytes allowed; send a smaller file."
+    )
 
 
 async def _from_json(request: Request, settings: ApiSettings) -> Upload:
@@ -95,7 +97,7 @@ async def _from_form(request: Request, settings: ApiSettings) -> Upload:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"The multipart body is wrong: {error.message}") from error
-    async with form:
+    try:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidRequest("Send the document as a file in the field `file`.", "file")
@@ -107,3 +109,5 @@ async def _from_form(request: Request, settings: ApiSettings) -> Upload:
         except ValidationError as error:
             raise invalid_request(error) from None
         return Upload(await file.read(), options)
+    finally:
+        await form.close()
