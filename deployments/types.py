@@ -170,7 +170,7 @@ class GenerationOptions:
         ngram_size: no n-gram of that many tokens may repeat within the window; 0 switches it off.
         ngram_window: the last so many tokens count.
         confidence: whether to report the mean token probability.
-        stream: whether anyone reads the pieces as they come; if not, an engine may give the text at the end.
+        stream: whether pieces are wanted as they come; without, an engine may send the `Generation` alone.
     """
 
     task: Task = Task.MARKDOWN

@@ -4,6 +4,8 @@
     serve deploy serve_config.yaml
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,7 +15,8 @@ from ray.serve import Application, Deployment
 from ray.serve.handle import DeploymentHandle
 
 from deployments.model.deployment import ModelDeployment
-from deployments.model.selection import EngineChoice, choose_engine
+from deployments.model.engine import Engine
+from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
@@ -49,12 +52,15 @@ class IngressDeployment:
         return create_app(reader, self._settings.api, status)
 
 
-def build_app(settings: Settings, resources: Resources | None = None) -> Application:
+def build_app(
+    settings: Settings, resources: Resources | None = None, create: Callable[[], Engine] | None = None
+) -> Application:
     """Bind the graph: ingress → Preprocess → Model → Postprocess.
 
     Args:
         settings: the whole tree.
         resources: CPUs and GPUs to size replicas for; None takes those of the cluster Ray is connected to.
+        create: makes each Model replica's engine; None makes the one that the settings mean.
 
     Raises:
         ConfigurationError: the engine that the settings name can't run.
@@ -63,10 +69,12 @@ def build_app(settings: Settings, resources: Resources | None = None) -> Applica
     choice = choose_engine(settings.model, resources.gpus)
     scaling = sized(settings.scaling, settings.model, choice.name, resources)
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
-        settings.limits, settings.views, choice.takes, settings.model.vllm.tokenizer_source
+        settings.limits, settings.views, choice.takes, settings.model.vllm.model, settings.model.vllm.revision
     )
-    threads = max(round(scaling.model.num_cpus or 1), 1)
-    model = _deployment(ModelDeployment, "Model", scaling.model).bind(settings.model, choice.name, threads)
+    if create is None:
+        threads = max(round(scaling.model.num_cpus or 1), 1)
+        create = partial(create_engine, settings.model, choice.name, threads)
+    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create)
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     return ingress.bind(settings, choice, preprocess, model, postprocess)

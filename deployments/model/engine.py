@@ -30,8 +30,9 @@ class Engine(Protocol):
     def generate(self, page: PreparedPage, options: GenerationOptions) -> AsyncGenerator[str | Generation, None]:
         """Stream a page: pieces of text as they come, then exactly one `Generation` that ends the stream.
 
-        The pieces joined are the `Generation`'s text. Closing the iterator early, or cancelling the
-        task that reads it, aborts the page's work and frees what it held.
+        The pieces joined are the `Generation`'s text; without `options.stream` there may be none.
+        Closing the iterator early, or cancelling the task that reads it, aborts the page's work and
+        frees what it held.
 
         Raises:
             GenerationFailed: the engine failed on this page.

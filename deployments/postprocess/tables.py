@@ -123,7 +123,7 @@ class _Scanner:
 
     def end_table(self) -> None:
         self._cell = None
-        if words := _plain(self._outside):
+        if words := "\n".join(_lines(self._outside)).strip("\n"):
             self.segments.append(words)
         if (grid := _place(self._rows)) is not None:
             self.segments.append(grid)
@@ -136,10 +136,10 @@ def _spans(attributes: str) -> tuple[int, int]:
     return max(found.get("rowspan", 1), 1), max(found.get("colspan", 1), 1)
 
 
-def _plain(pieces: list[str]) -> str:
-    """Text without entities; white space folded within lines, empty lines at both ends dropped."""
+def _lines(pieces: list[str]) -> list[str]:
+    """Text without entities and with white space folded within its lines."""
     text = _ENTITY.sub(lambda match: html.unescape(match[0]), "".join(pieces))
-    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip("\n")
+    return [" ".join(line.split()) for line in text.split("\n")]
 
 
 def _place(rows: list[list[_RawCell]]) -> TableGrid | None:
@@ -164,7 +164,8 @@ def _place(rows: list[list[_RawCell]]) -> TableGrid | None:
             while end < min(column + raw.colspan, MAX_COLUMNS) and free_from[end] <= row:
                 free_from[end] = row + rowspan
                 end += 1
-            cells.append(Cell(_plain(raw.pieces), row, column, rowspan, end - column, raw.header))
+            text = "\n".join(filter(None, _lines(raw.pieces)))
+            cells.append(Cell(text, row, column, rowspan, end - column, raw.header))
             column = end
     columns = max(cell.column + cell.colspan for cell in cells)
     return TableGrid(len(rows), columns, tuple(cells))

@@ -4,7 +4,7 @@ import asyncio
 
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
-from deployments.preprocess.tokenizer import load_tokenizer
+from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
 
 
@@ -12,9 +12,9 @@ class PreprocessDeployment:
     """Draws and tiles pages on CPUs; one page at a time takes one core."""
 
     def __init__(
-        self, limits: DocumentLimits, views: ViewSettings, takes: EngineInput, model_folder: str | None
+        self, limits: DocumentLimits, views: ViewSettings, takes: EngineInput, model: str, revision: str | None
     ) -> None:
-        tokenizer = load_tokenizer(model_folder) if takes is EngineInput.VIEWS and model_folder else None
+        tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
         self._preprocessor = Preprocessor(limits, views, takes, tokenizer)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
