@@ -29,6 +29,8 @@ INTERNAL_MESSAGE = (
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 _MAX_PARAM_CHARS = 100
+_UNION_MEMBERS = {"str", "ImageUrl"}
+"""Parts of pydantic's locations that are no fields."""
 
 
 def error_type(status: int) -> ErrorType:
@@ -64,6 +66,8 @@ def invalid_request(error: ValidationError | RequestValidationError) -> InvalidR
             message = f"The field {param} is missing."
         case "extra_forbidden":
             message = f"There is no field {param}; leave it out."
+        case "union_tag_not_found" | "union_tag_invalid":
+            message = "A document needs a type: 'document_url' or 'image_url'."
         case "json_invalid":
             return InvalidRequest("The body is not valid JSON.")
         case _:
@@ -76,7 +80,7 @@ def _param(location: tuple[int | str, ...]) -> str:
     parts = [str(part) for part in location]
     if parts[:1] == ["document"]:
         parts[1:2] = []  # the union's tag, which is in no request
-    return ".".join(parts)[:_MAX_PARAM_CHARS]
+    return ".".join(part for part in parts if part not in _UNION_MEMBERS)[:_MAX_PARAM_CHARS]
 
 
 def _reply(status: int, code: str, message: str, param: str | None = None) -> ErrorReply:

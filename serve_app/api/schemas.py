@@ -7,7 +7,15 @@ that were not asked for: dump them with `exclude_unset`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from deployments.errors import InvalidRequest
 from deployments.types import MAX_PROMPT_CHARS, BlockType, FinishReason, Task
@@ -24,12 +32,12 @@ def _page_confidence_only(value: object) -> object:
     return value
 
 
-def _no_annotations(value: object) -> None:
+def _no_annotations(value: object, info: ValidationInfo) -> None:
     if value is not None:
         raise InvalidRequest(
             "Annotations are not offered; leave out the fields bbox_annotation_format, "
             "document_annotation_format and document_annotation_prompt.",
-            "document_annotation_format",
+            info.field_name,
         )
 
 

@@ -66,7 +66,9 @@ async def test_every_option_reaches_the_reader(client: httpx.AsyncClient, reader
     more = {"include_image_base64": "true", "confidence_scores_granularity": "page"}
     reply = await client.post("/v1/ocr", files={"file": PDF}, data=fields | more)
     assert reply.status_code == 200, reply.text
-    assert reader.requests == [PageRequest(Task.CUSTOM, "<image>\nSay.", crop=False, dpi=200, keep_image=True)]
+    assert reader.requests == [
+        PageRequest(Task.CUSTOM, "<image>\nSay.", crop=False, dpi=200, keep_image=True)
+    ]
     assert reader.flags == {"stream": False, "confidence": True, "figures": True}
 
 
@@ -75,7 +77,9 @@ async def test_defaults(client: httpx.AsyncClient, reader: FakeReader) -> None:
     assert reader.requests == [PageRequest()]
     assert set(page) == {"index", "markdown", "images", "dimensions", "blocks", "finish_reason"}
     assert page["finish_reason"] == "stop"
-    assert page["markdown"].startswith("Annual report\n\n# Page 0\n\nText somewhere.\n\n![img-0.png](img-0.png)")
+    assert page["markdown"].startswith(
+        "Annual report\n\n# Page 0\n\nText somewhere.\n\n![img-0.png](img-0.png)"
+    )
     assert HTML_TABLE in page["markdown"]
     assert page["images"][0] == {
         "id": "img-0.png",

@@ -24,7 +24,26 @@ def test_each_page_comes_once_in_the_order_of_its_first_mention(written: object,
 
 @pytest.mark.parametrize(
     "written",
-    ["", ",", "a", "1-", "-1", "1--2", "4-2", "1;2", "1.5", "٣", "1" * 5000, [], [-1], [True], [1.0], ["1"], {}, 3],
+    [
+        "",
+        ",",
+        "a",
+        "1-",
+        "-1",
+        "1--2",
+        "4-2",
+        "1;2",
+        "1.5",
+        "٣",
+        "1" * 5000,
+        [],
+        [-1],
+        [True],
+        [1.0],
+        ["1"],
+        {},
+        3,
+    ],
 )
 def test_what_is_no_page_range_is_an_invalid_request(written: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -65,7 +84,11 @@ def test_ranges_mean_what_they_say(pairs: list[tuple[int, int]]) -> None:
     assert select(parse(text), page_count=60, limit=60) == list(dict.fromkeys(expected))
 
 
-@given(st.one_of(st.text(max_size=30), st.text("0123456789,- ", max_size=30), st.lists(st.integers(), max_size=5)))
+@given(
+    st.one_of(
+        st.text(max_size=30), st.text("0123456789,- ", max_size=30), st.lists(st.integers(), max_size=5)
+    )
+)
 def test_any_text_is_pages_of_the_document_or_a_clear_error(written: object) -> None:
     try:
         pages = select(parse(written), page_count=7, limit=5)
