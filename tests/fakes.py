@@ -1,9 +1,11 @@
 """A reader and a status whose every answer the test sets, and ways to reach an application over them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import uvicorn
@@ -69,7 +71,8 @@ class FakeReader:
     """A reader whose every answer the test sets.
 
     `ends` gives a page's end: an error to report, an exception to raise in the middle of the reading,
-    or a `StopReading`. `hold` keeps pages from ending until it is set; `closed` says that the reading was closed.
+    or a `StopReading`. `hold` keeps pages from ending until it is set; `closed` says that the reading
+    was closed.
     """
 
     page_count: int = 1
@@ -137,7 +140,7 @@ class FakeStatus:
             raise EngineUnavailable(self.missing)
 
 
-def make_app(reader: FakeReader, status: FakeStatus | None = None, **settings: object) -> FastAPI:
+def make_app(reader: FakeReader, status: FakeStatus | None = None, **settings: Any) -> FastAPI:
     return create_app(reader, ApiSettings.model_validate(settings), status or FakeStatus())
 
 
@@ -148,12 +151,11 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
     """Serve an application on a free port with uvicorn, and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    listener = socket.create_server(("127.0.0.1", 0))  # clients wait in its backlog until uvicorn is up
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    task = asyncio.create_task(server.serve([listener]))
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await task

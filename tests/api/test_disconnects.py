@@ -57,5 +57,5 @@ async def test_leaving_while_uploading() -> None:
         await writer.wait_closed()
         async with asyncio.timeout(FREED_WITHIN_S), httpx.AsyncClient() as client:
             while (await client.post(f"{address}/v1/ocr", files={"file": b"%PDF"})).status_code == 429:
-                await asyncio.sleep(0.01)
+                pass
     assert reader.documents == [b"%PDF"]

@@ -113,7 +113,7 @@ def test_types_are_those_of_openai(status: int, expected: str) -> None:
         ({"document": {}}, "document", "needs a type"),
         ({"document": {"type": "audio"}}, "document", "needs a type"),
         ({"document": {"type": "image_url", "image_url": 3}}, "document.image_url", "string"),
-        ({"document": {"type": "image_url", "image_url": {}}}, "document.image_url.url", "missing"),
+        ({"document": {"type": "image_url", "image_url": {}}}, "document.image_url", "string"),
         ({"document": {"type": "document_url"}}, "document.document_url", "missing"),
         ({"document": {"type": "file", "file_id": "f"}}, "document.file_id", "data URI"),
     ],

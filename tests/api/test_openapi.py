@@ -1,7 +1,8 @@
 """The OpenAPI document, guarded by a snapshot.
 
-After a change that is meant, write it anew with `UPDATE_SNAPSHOTS=1 python -m pytest tests/api/test_openapi.py`
-and read the difference before committing it.
+After a change that is meant, write it anew and read the difference before committing it:
+
+    UPDATE_SNAPSHOTS=1 python -m pytest tests/api/test_openapi.py
 """
 
 import json

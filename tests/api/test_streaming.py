@@ -1,5 +1,6 @@
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ def parse_events(text: str) -> list[Event]:
     return events
 
 
-async def stream(reader: FakeReader, **settings: object) -> str:
+async def stream(reader: FakeReader, **settings: Any) -> str:
     async with client_of(make_app(reader, **settings)) as client:
         reply = await client.post("/v1/ocr", files={"file": b"%PDF"}, data={"stream": "true"})
     assert reply.status_code == 200
