@@ -39,15 +39,15 @@ def address() -> Iterator[str]:
 def deploy(address: str) -> Callable[..., str]:
     """Deploy the graph with settings; returns its address. A second call replaces the first."""
 
-    def deploy_with(marker: Path | None = None, **settings: Any) -> str:
-        create = partial(FakeEngine, str(marker) if marker else None)
+    def deploy_with(marker: Path | None = None, *, real_engine: bool = False, **settings: Any) -> str:
+        create = None if real_engine else partial(FakeEngine, str(marker) if marker else None)
         serve.run(build_app(load_settings(settings), Resources(cpus=2, gpus=0), create), name="dsocr")
         return address
 
     return deploy_with
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(deploy: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of the graph as shipped, but for the engine."""
     with httpx.Client(base_url=deploy(), timeout=60) as http:
