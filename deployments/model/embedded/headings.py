@@ -70,18 +70,29 @@ def is_heading(part: Part, body: Body, stroke: float) -> bool:
     return bold and len(part.rows) == 1 and width(part.box) < 0.8 * body.width
 
 
-def heading_text(text: str) -> bool:
-    """Tell whether what was read can be a heading at all: a few words with letters, no sentence's end."""
+def may_be_heading(text: str) -> bool:
+    """Tell whether what was read can be a heading at all: it has letters, is short, and is not cut off."""
     return _LETTERS.search(text) is not None and len(text) <= 200 and not text.rstrip().endswith((",", ";"))
 
 
-def title_of(parts: Sequence[Part], body: Body, page: Box) -> Part | None:
-    """Return the one heading that is the page's title: the tallest in the upper half, well above the body's size."""
-    upper = [part for part in parts if part.box.y1 < 0.5 * page.y2 and part.height >= 1.25 * body.height]
-    return max(upper, key=lambda part: (part.height, -part.box.y1), default=None)
+def is_capitals(text: str) -> bool:
+    """Tell whether a line is set in capitals throughout, and long enough for that to mean something."""
+    letters = [character for character in text if character.isalpha()]
+    return len(letters) >= 6 and text.isupper()
+
+
+def is_numbered(text: str) -> bool:
+    """Tell whether a heading starts with its section's number."""
+    return _NUMBER.match(text) is not None
 
 
 def depth_of(text: str) -> int:
     """Return how deep a heading lies below the title, 1 to 5, by its number: `3` is 1, `3.2` is 2."""
     number = _NUMBER.match(text)
     return min(5, number.group(1).count(".") + 1) if number else 1
+
+
+def title_of(headings: Sequence[Part], body: Body, page: Box) -> Part | None:
+    """Return the heading that is the page's title: the tallest in its upper half, well above body size."""
+    upper = [part for part in headings if part.box.y1 < 0.5 * page.y2 and part.height >= 1.25 * body.height]
+    return max(upper, key=lambda part: (part.height, -part.box.y1), default=None)

@@ -67,18 +67,27 @@ def ink_bounds(ink: Ink, box: Box) -> Box | None:
     return Box(box.x1 + x, box.y1 + y, box.x1 + x + w, box.y1 + y + h)
 
 
-def widest_blank(ink: Ink, box: Box) -> tuple[int, int] | None:
-    """Return where the widest run of blank columns in a box starts and ends, or None if all have ink."""
+def blank_runs(ink: Ink, box: Box) -> list[tuple[int, int]]:
+    """Return where each run of blank columns in a box starts and ends."""
     part = ink[box.y1 : box.y2, box.x1 : box.x2]
     if part.size == 0:
-        return None
+        return []
     blank = np.concatenate(([False], part.max(axis=0) == 0, [False]))
-    edges = np.flatnonzero(blank[1:] != blank[:-1])
-    if not len(edges):
-        return None
-    starts, ends = edges[::2], edges[1::2]
-    best = int(np.argmax(ends - starts))
-    return box.x1 + int(starts[best]), box.x1 + int(ends[best])
+    edges = (box.x1 + np.flatnonzero(blank[1:] != blank[:-1])).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def is_dotted(ink: Ink, gap: Box) -> bool:
+    """Tell whether a gap holds a leader: many small marks, evenly spread, and little else."""
+    part = ink[gap.y1 : gap.y2, gap.x1 : gap.x2]
+    if part.shape[1] < 2 * part.shape[0] or part.size == 0:
+        return False
+    marked = np.concatenate(([False], part.max(axis=0) > 0, [False]))
+    edges = np.flatnonzero(marked[1:] != marked[:-1])
+    runs, blanks = edges[1::2] - edges[::2], edges[2::2] - edges[1:-1:2]
+    if len(runs) < 5 or runs.max() > 0.5 * part.shape[0]:
+        return False
+    return bool(blanks.max() < part.shape[0] and len(runs) * part.shape[0] > 0.7 * part.shape[1])
 
 
 def stroke_width(image: Pixels, box: Box) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from rapid_layout.model_handler.pp.main import PPModelHandler
+from rapid_layout.model_handler.pp.main import PPModelHandler  # type: ignore[import-untyped]  # has no types
 
 from deployments.model.embedded.geometry import area
 from deployments.model.embedded.regions import Region

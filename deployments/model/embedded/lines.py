@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,18 +36,20 @@ class TextLine:
         return Box(left, top, max(right, left + 1), max(bottom, top + 1))
 
     @cached_property
+    def length(self) -> float:
+        """Length of its upper edge in pixels."""
+        return float(np.linalg.norm(self.quad[1] - self.quad[0]))
+
+    @cached_property
     def height(self) -> float:
         """Height of its letters' band in pixels, whatever its angle."""
-        along = float(np.linalg.norm(self.quad[1] - self.quad[0]))
         across = float(np.linalg.norm(self.quad[3] - self.quad[0]))
-        return min(along, across) if self.is_vertical else across
+        return min(self.length, across) if self.is_vertical else across
 
     @cached_property
     def is_vertical(self) -> bool:
         """Whether it runs up or down the page, as in the margin of a preprint."""
-        along = float(np.linalg.norm(self.quad[1] - self.quad[0]))
-        across = float(np.linalg.norm(self.quad[3] - self.quad[0]))
-        return across > 2 * along
+        return float(np.linalg.norm(self.quad[3] - self.quad[0])) > 2 * self.length
 
     @cached_property
     def slope(self) -> float:
@@ -148,7 +151,7 @@ class LineReader:
         return Reading(text, float(result.scores[0]), _places(text, places, info.line_txt_len))
 
 
-def _options(**options: object) -> object:
+def _options(**options: object) -> Any:
     """Return what rapidocr's parts take as settings; sessions are no plain values, so it must be told."""
     return OmegaConf.create({"engine_type": EngineType.ONNXRUNTIME, **options}, flags={"allow_objects": True})
 

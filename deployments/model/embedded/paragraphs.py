@@ -131,7 +131,10 @@ def _keeps_hyphen(before: str, head: str, tail: str, words: Collection[str]) -> 
         return True
     if not tail[0].islower() or head.isupper():
         return True
-    return before.endswith("-") or head.lower() in _COMPOUND_HEADS
+    if before.endswith("-") or head.lower() in _COMPOUND_HEADS:
+        return True
+    adverb = len(head) > 5 and head.endswith("ly")
+    return adverb or (len(head) > 4 and len(tail) > 3 and head.lower() in words and tail.lower() in words)
 
 
 def _is_item(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Pieces of text into rows, rows into groups that are read on: one column of one kind of text."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,31 +55,33 @@ class Group:
         return statistics.median(row.height for row in self.rows)
 
 
-def rows_of(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[Row]:
+def rows_of(
+    lines: Sequence[TextLine], regions: Sequence[Region], is_dotted: Callable[[Box], bool] = lambda gap: False
+) -> list[Row]:
     """Join pieces that one line was found in, but not across the gutter between two columns.
 
     Args:
         lines: level lines outside tables and figures.
         regions: of the page, for the rows' labels.
+        is_dotted: whether a gap is filled with a leader, as in a table of contents.
     """
     right_of: dict[int, int] = {}
     taken: set[int] = set()
     order = sorted(range(len(lines)), key=lambda index: lines[index].box.x1)
     for left in order:
         right = _neighbour(left, order, lines)
-        if right is not None and right not in taken and _joins(lines[left], lines[right], lines):
+        if right is None or right in taken:
+            continue
+        if _joins(lines[left], lines[right], lines) or is_dotted(_between(lines[left].box, lines[right].box)):
             right_of[left] = right
             taken.add(right)
     rows = []
     for index in order:
         if index in taken:
             continue
-        pieces = [lines[index]]
-        while index in right_of:
-            index = right_of[index]
-            pieces.append(lines[index])
-        rows.append(Row(tuple(pieces)))
-    return [Row(row.pieces, _label(row.box, regions)) for row in rows]
+        pieces = tuple(lines[member] for member in _chain(index, right_of))
+        rows.append(Row(pieces, _label(union(piece.box for piece in pieces), regions)))
+    return rows
 
 
 def groups_of(rows: Sequence[Row]) -> list[Group]:
@@ -103,16 +105,19 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
         and _continues(ordered[index], ordered[found[0]], leading)
     }
     inner = set(next_of.values())
-    groups = []
-    for index in range(len(ordered)):
-        if index in inner:
-            continue
-        chain = [ordered[index]]
-        while index in next_of:
-            index = next_of[index]
-            chain.append(ordered[index])
-        groups.append(Group(tuple(chain)))
-    return groups
+    return [
+        Group(tuple(ordered[member] for member in _chain(index, next_of)))
+        for index in range(len(ordered))
+        if index not in inner
+    ]
+
+
+def _chain(start: int, next_of: dict[int, int]) -> list[int]:
+    """Follow the links from one index to the last."""
+    chain = [start]
+    while chain[-1] in next_of:
+        chain.append(next_of[chain[-1]])
+    return chain
 
 
 def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> int | None:
@@ -127,6 +132,10 @@ def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> in
         if best is None or other.x1 < lines[best].box.x1:
             best = index
     return best
+
+
+def _between(left: Box, right: Box) -> Box:
+    return Box(left.x2, min(left.y1, right.y1), max(left.x2, right.x1), max(left.y2, right.y2))
 
 
 def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:
@@ -145,21 +154,17 @@ def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:
 def _nearest(left: Box, right: Box, lines: Sequence[TextLine], upwards: bool) -> list[Box]:
     """Return the boxes of the row just above or below two pieces, where one stands close."""
     both = union([left, right])
-    reach = 2.0 * height(both)
+    size = min(height(left), height(right))
     found = []
     for line in lines:
         box = line.box
-        distance = both.y1 - box.y2 if upwards else box.y1 - both.y2
-        if (
-            -0.4 * height(box) <= distance <= reach
-            and overlap_x(both, box) > 0
-            and height(box) < 2 * height(both)
-        ):
+        rise = (both.y1 + both.y2 - box.y1 - box.y2) / 2
+        distance = rise if upwards else -rise
+        # Detected boxes of neighbouring rows overlap, so rows are told apart by their middles.
+        if 0.5 * size < distance < 2.2 * height(both) and overlap_x(both, box) > 0 and height(box) < 2 * size:
             found.append((distance, box))
-    if not found:
-        return []
-    closest = min(distance for distance, _ in found)
-    return [box for distance, box in found if distance <= closest + 0.5 * height(both)]
+    closest = min((distance for distance, _ in found), default=0.0)
+    return [box for distance, box in found if distance <= closest + 0.5 * size]
 
 
 def _label(box: Box, regions: Sequence[Region]) -> str:
@@ -180,24 +185,25 @@ def _label(box: Box, regions: Sequence[Region]) -> str:
 
 
 def _followers(index: int, rows: Sequence[Row]) -> list[int]:
-    """Return the rows next below one, those that no nearer row hides."""
-    box = rows[index].box
-    found: list[int] = []
-    for other in range(index + 1, len(rows)):
-        below = rows[other].box
-        if below.y1 + below.y2 <= box.y1 + box.y2 or overlap_x(box, below) < 0.2 * min(
-            width(box), width(below)
-        ):
-            continue
-        if below.y1 - box.y2 > 2.0 * rows[index].height:
-            continue
-        hidden = any(
-            overlap_x(rows[near].box, below) > 0 and rows[near].box.y2 <= below.y1 + 0.5 * rows[near].height
-            for near in found
-        )
-        if not hidden:
-            found.append(other)
-    return found
+    """Return the row next below one, or the rows if several stand side by side there."""
+    box, size = rows[index].box, rows[index].height
+    below = [
+        other
+        for other in range(len(rows))
+        if _rise(rows[other].box, box) > 0.5 * min(size, rows[other].height)
+        and rows[other].box.y1 - box.y2 <= 2.0 * size
+        and overlap_x(box, rows[other].box) >= 0.2 * min(width(box), width(rows[other].box))
+    ]
+    if not below:
+        return []
+    nearest = min(below, key=lambda other: _rise(rows[other].box, box))
+    beside = 0.5 * rows[nearest].height
+    return [other for other in below if _rise(rows[other].box, rows[nearest].box) < beside]
+
+
+def _rise(lower: Box, upper: Box) -> float:
+    """Return how far the middle of one box lies below that of another."""
+    return (lower.y1 + lower.y2 - upper.y1 - upper.y2) / 2
 
 
 def _usual_leading(
@@ -213,8 +219,7 @@ def _usual_leading(
 
 
 def _leading(upper: Row, lower: Row) -> float:
-    distance = (lower.box.y1 + lower.box.y2 - upper.box.y1 - upper.box.y2) / 2
-    return distance / max(1.0, (upper.height + lower.height) / 2)
+    return _rise(lower.box, upper.box) / max(1.0, (upper.height + lower.height) / 2)
 
 
 def _continues(upper: Row, lower: Row, leading: float) -> bool:
