@@ -231,6 +231,7 @@ class VllmEngine:
             if process.is_alive():
                 process.kill()
                 await asyncio.to_thread(process.join)
+        del self._llm  # its finaliser would shut down once more, at the interpreter's end, and fail
 
 
 def _finish_reason(reason: str | None) -> FinishReason | None:
