@@ -49,7 +49,7 @@ def test_bfloat16_stays_near_the_reference(model: torch.nn.Module) -> None:
 def test_forms_of_sam_attention_agree(model: torch.nn.Module, kind: str) -> None:
     tiles = pixels(1, 192, 5)
     plain = tiny.tower(model).encode(tiles)
-    options = VisionOptions(kind, kind, "masked", compile=False, cuda_graphs=False)
+    options = VisionOptions(kind, kind, "masked", compile=None, cuda_graphs=False)
     assert deviation(tiny.tower(model, options).encode(tiles), plain) < 1e-5
 
 
@@ -62,8 +62,8 @@ def test_batches_are_made_of_known_sizes() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3, 9])
 def test_cutting_into_batches_changes_nothing(model: torch.nn.Module, count: int) -> None:
     tiles = pixels(count, 192, 6)
-    options = VisionOptions("bias", "bias", "masked", compile=False, cuda_graphs=False, tile_batches=(2, 4))
-    whole = VisionOptions("bias", "bias", "masked", compile=False, cuda_graphs=False, tile_batches=(9,))
+    options = VisionOptions("bias", "bias", "masked", compile=None, cuda_graphs=False, tile_batches=(2, 4))
+    whole = VisionOptions("bias", "bias", "masked", compile=None, cuda_graphs=False, tile_batches=(9,))
     torch.testing.assert_close(
         tiny.tower(model, options).encode(tiles), tiny.tower(model, whole).encode(tiles), rtol=1e-4, atol=1e-5
     )
