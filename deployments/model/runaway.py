@@ -100,7 +100,7 @@ class RunawayDetector:
 
     @property
     def looping(self) -> bool:
-        """Whether the page ends in what looks like a loop, by a laxer measure: for pages cut at their limit."""
+        """Whether the page seems to end in a loop, by a laxer measure, for pages cut at their limit."""
         lap = self._period and self._matched >= max(self._settings.ngram, 2 * self._period)
         half_stale = (
             len(self._stale) >= self._settings.min_tokens and self._stale_count > len(self._stale) / 2

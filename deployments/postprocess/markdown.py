@@ -66,22 +66,21 @@ def _parts(block: Block, table_format: TableFormat | None, *, linked: bool) -> I
             yield block.content
 
 
-def heading(block: Block, level: int | None = None) -> str:
-    """A title on one line with its `#` marks.
+def heading(block: Block) -> str:
+    """A title on one line with its `#` marks: the model's, or those that its label implies."""
+    text = heading_text(block)
+    return f"{'#' * heading_level(block)} {text}" if text else ""
 
-    Args:
-        block: the title.
-        level: 1 to 6; None keeps the model's marks, or takes the level that its label implies.
-    """
+
+def heading_text(block: Block) -> str:
+    """A title on one line without its marks."""
     text = " ".join(block.content.split())
     match = _HEADING.match(text)
-    marks = text[: match.end()].rstrip() if match else "#" * labels.heading_level(block.label)
-    text = text[match.end() :] if match else text
-    return f"{marks if level is None else '#' * level} {text}" if text else ""
+    return text[match.end() :] if match else text
 
 
 def heading_level(block: Block) -> int:
-    """How deep a title stands: its `#` marks, or what its label implies."""
+    """How deep a title stands, from 1: its `#` marks, or what its label implies."""
     match = _HEADING.match(block.content)
     return len(match[0].rstrip()) if match else labels.heading_level(block.label)
 

@@ -106,12 +106,10 @@ class PdfPages:
     def _draw(self, index: int, dpi: int) -> PageImage:
         page = self._document.load_page(index)
         zoom = dpi / POINTS_PER_INCH
-        width, height = (max(1, math.ceil(side * zoom)) for side in (page.rect.width, page.rect.height))
+        # MuPDF takes a page of less than a point as a point, so half a pixel at least is left to round up.
+        width, height = math.ceil(page.rect.width * zoom), math.ceil(page.rect.height * zoom)
         check_pixels(width, height, self._limits.max_pixels, "Ask for fewer dots per inch (dpi).")
         pixmap = page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), colorspace=pymupdf.csRGB, alpha=False)
-        if not pixmap.width or not pixmap.height:
-            # A side of less than a thousandth of a pixel: the paper is all there is.
-            return PageImage(np.full((height, width, 3), 255, np.uint8), dpi)
         rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
         pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3)
         return PageImage(pixels.copy(), dpi)

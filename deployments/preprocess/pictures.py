@@ -109,7 +109,8 @@ class PicturePages:
 
     def _stated_dpi(self) -> int | None:
         across = float(self._image.info.get("dpi", (0, 0))[0])
-        return round(across) if math.isfinite(across) and across >= 1 else None
+        # Pillow gives 1 for a TIFF that states none.
+        return round(across) if math.isfinite(across) and across > 1 else None
 
     def close(self) -> None:
         """Free the picture. Idempotent."""

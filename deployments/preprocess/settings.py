@@ -1,9 +1,8 @@
 """What may be read, and how the model sees it."""
 
 import math
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class DocumentLimits(BaseModel):
@@ -29,18 +28,12 @@ class ViewSettings(BaseModel):
 
     base_size: int = Field(default=1024, ge=64, description="Side of the global view in pixels.")
     image_size: int = Field(default=768, ge=64, description="Side of a tile in pixels.")
-    # The reference sorts candidate grids by their number of tiles alone. Up to 9 tiles no two grids
+    # The reference orders candidate grids by their number of tiles alone. Within these bounds no two grids
     # with the same number can be equally near to an image, so their order among themselves is no matter.
-    min_tiles: int = Field(default=2, ge=2, le=9, description="Fewest tiles of an image that has tiles.")
-    max_tiles: int = Field(default=6, ge=2, le=9, description="Most tiles of an image.")
+    min_tiles: int = Field(default=2, ge=2, le=3, description="Fewest tiles of an image that has tiles.")
+    max_tiles: int = Field(default=6, ge=4, le=9, description="Most tiles of an image.")
     patch_size: int = Field(default=16, ge=1, description="Side of the vision tower's patches in pixels.")
     downsample_ratio: int = Field(default=4, ge=1, description="Patches along one side of a token's area.")
-
-    @model_validator(mode="after")
-    def _tiles_in_order(self) -> Self:
-        if self.min_tiles > self.max_tiles:
-            raise ValueError("min_tiles must not exceed max_tiles")
-        return self
 
     @property
     def tile_tokens(self) -> int:

@@ -79,7 +79,9 @@ def processors(settings: VllmSettings) -> list[str] | None:
 
 
 def patch_sampler() -> None:
-    """Give a V2 sampler without a processor interface the no-repeat rule. Runs in every vLLM process; idempotent.
+    """Give a V2 sampler without a processor interface the no-repeat rule.
+
+    To be called in every vLLM process before the runner is built; idempotent.
 
     Raises:
         ConfigurationError: this release's sampler is not the one known from 0.26.

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 INCOMPLETE = "\ufffd"
 LONGEST_TAIL = 3
-"""Tokens that an unfinished character can span: UTF-8 has four bytes at most, and a token has at least one."""
+"""Tokens of an unfinished character: it has at most three of UTF-8's four bytes, and a token at least one."""
 
 
 class TextStream:

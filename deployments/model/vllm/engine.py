@@ -68,7 +68,7 @@ class VllmEngine:
         self._running: set[str] = set()
         try:
             self._llm = AsyncLLM.from_engine_args(self._arguments(str(folder)))
-        except (RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # vLLM and what it loads raise all kinds; the cause is kept
             raise EngineUnavailable(
                 f"vLLM did not start: {error}. If the GPU's memory ran out, lower gpu_memory_utilization or "
                 "max_num_seqs; the log above has the cause."
@@ -135,10 +135,10 @@ class VllmEngine:
                 reason = _finish_reason(answer.finish_reason)
                 if reason is FinishReason.STOP and tokens[-1:] == [EOS]:
                     tokens.pop()
-                if detector is not None and detector.push(tokens) and reason is not FinishReason.STOP:
-                    reason = FinishReason.RUNAWAY
-                elif detector is not None and reason is FinishReason.LENGTH and detector.looping:
-                    reason = FinishReason.RUNAWAY
+                if detector is not None:
+                    loops = detector.push(tokens) or (reason is FinishReason.LENGTH and detector.looping)
+                    if loops and reason is not FinishReason.STOP:
+                        reason = FinishReason.RUNAWAY
                 if piece := text.push(tokens, final=reason is not None):
                     pieces.append(piece)
                     if options.stream:
@@ -159,7 +159,7 @@ class VllmEngine:
     async def _outputs(
         self, page: PreparedPage, params: SamplingParams, paced: bool
     ) -> AsyncGenerator["RequestOutput", None]:
-        """vLLM's outputs for a page, its errors turned into ours; closing it aborts the request.
+        """Outputs of vLLM for a page, its errors turned into ours; closing this aborts the request.
 
         If `paced`, outputs are read no more often than a stream's pieces are sent: what vLLM has
         meanwhile is merged by vLLM.
@@ -185,8 +185,8 @@ class VllmEngine:
         room = self._settings.max_model_len - prompt_tokens
         if room < 1:
             raise InvalidRequest(
-                f"The prompt takes {prompt_tokens} of the model's {self._settings.max_model_len} tokens and leaves "
-                "no room for an answer. Shorten it.",
+                f"The prompt takes {prompt_tokens} of the model's {self._settings.max_model_len} tokens and "
+                "leaves no room for an answer. Shorten it.",
                 param="prompt",
             )
         watched = options.stream or self._settings.runaway.enabled
@@ -234,7 +234,7 @@ class VllmEngine:
 
 
 def _finish_reason(reason: str | None) -> FinishReason | None:
-    """vLLM's word as ours; None while it writes, and for a request that `close` aborted."""
+    """Translate vLLM's word; None while it writes, and for a request that `close` aborted."""
     match reason:
         case "stop":
             return FinishReason.STOP

@@ -1,4 +1,7 @@
-"""The no-repeat rule as a logits processor of vLLM's V2 runner. Importing this fails where vLLM has no such interface."""
+"""The no-repeat rule as a logits processor of vLLM's V2 runner.
+
+Importing this fails where vLLM has no interface for one.
+"""
 
 import torch
 from vllm import SamplingParams

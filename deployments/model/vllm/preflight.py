@@ -21,7 +21,7 @@ from deployments.model.vllm.settings import VllmSettings
 
 ARCHITECTURE = "DeepseekOCR2ForCausalLM"
 TOWER = "deepencoderv2"
-IMAGE_TOKEN, IMAGE_TOKEN_ID = "<image>", 128815  # noqa: S105 - a token of the vocabulary, no secret
+IMAGE_TOKEN, IMAGE_TOKEN_ID = "<image>", 128815
 OLDEST_CAPABILITY = (8, 0)
 """Ampere: the first with bfloat16, in which the weights are published."""
 
@@ -68,8 +68,9 @@ def locate(settings: VllmSettings) -> Model:
         )
     except (OSError, HFValidationError) as error:
         raise ConfigurationError(
-            f"The model {settings.model} (revision {settings.revision or 'main'}) is neither a folder here, nor in the "
-            "Hugging Face cache, nor could it be fetched. Check name, revision and network, or set model to a folder."
+            f"The model {settings.model} (revision {settings.revision or 'main'}) is no folder, not in the "
+            "Hugging Face cache, and could not be fetched. Check name, revision and network, or set model to "
+            "a folder."
         ) from error
     return Model(snapshot, snapshot.name)
 
@@ -140,7 +141,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise ConfigurationError(f"{path} is damaged. Fetch the model again.") from error
     if tokenizer.token_to_id(IMAGE_TOKEN) != IMAGE_TOKEN_ID:
         raise ConfigurationError(
-            f"{path} is another model's tokenizer: its {IMAGE_TOKEN} is not token {IMAGE_TOKEN_ID}. Fetch the model again."
+            f"{path} is another model's tokenizer: its {IMAGE_TOKEN} is not token {IMAGE_TOKEN_ID}. "
+            "Fetch the model again."
         )
     return tokenizer
 
@@ -162,20 +164,22 @@ def check_weights(folder: Path) -> int:
         weight_map, shards = {}, sorted(path.name for path in folder.glob("*.safetensors"))
     if not shards:
         raise ConfigurationError(f"{folder} holds no safetensors weights. Fetch the whole model.")
-    total, stored = 0, {}
+    total = 0
+    stored: dict[str, str] = {}
     for shard in shards:
         size, names = _read_header(folder / shard)
         total += size
         stored |= dict.fromkeys(names, shard)
     if missing := [name for name, shard in weight_map.items() if stored.get(name) != shard]:
         raise ConfigurationError(
-            f"{folder} lacks {len(missing)} tensors that its index names, {missing[0]} first. Fetch the model again."
+            f"{folder} lacks {len(missing)} tensors that its index names, {missing[0]} first. "
+            "Fetch the model again."
         )
     return total
 
 
 def _read_header(path: Path) -> tuple[int, list[str]]:
-    """Bytes of data and names of tensors in a safetensors file; the format is eight bytes of length, JSON, data."""
+    """Bytes of data and names of tensors of a safetensors file: eight bytes of length, JSON, data."""
     if not path.is_file():
         raise _incomplete(path)
     size = path.stat().st_size

@@ -4,9 +4,9 @@ Both read q, k and v where the qkv projection left them, and the position terms 
 product (`position_products`): for each query its dot products with every row of both tables. A query
 in row r then finds the term of key row s at `r - s + side - 1`, so that nothing is gathered before.
 
-`global_attention`: with keys taken 64 at a time, a grid 64 wide meets one key row per step: the column
-terms are the same (queries, 64) block at every step and stay in registers, the row term is one number
-per query. A grid 48 wide repeats after 3 steps = 4 rows: three such blocks.
+`global_attention` takes 64 keys a step: on a grid 64 wide a row of them, on one 48 wide a block of 4
+rows and 16 columns. It goes down the grid, then to the next columns, so that the column terms stay in
+registers all the way down and each step needs one row term, or four, per query.
 
 `window_attention` works on the unpartitioned grid: a window's tokens outside the grid have the
 projection's bias for key and value, as the reference's zero padding gives them, and their queries are
@@ -27,8 +27,8 @@ TABLE = 128
 WINDOW_TABLE = 32
 """The same for windows: 2 * 14 - 1 rounded up."""
 
-GRIDS = (64, 48)
-"""Grid sides that `global_attention` takes: those of the global view and of a tile."""
+GRID_MULTIPLE = 16
+"""`global_attention` takes grids whose side is a multiple of it: 64 for the global view, 48 for a tile."""
 
 MAX_WINDOW = 16
 """Largest window side that `window_attention` takes."""
@@ -54,42 +54,16 @@ def position_products(q: torch.Tensor, table_h: torch.Tensor, table_w: torch.Ten
 
 
 @triton.jit
-def _step(
-    q, acc, total, top, column_terms, row_terms, k_start, v_start, stride, scale,
-    split: tl.constexpr, keys: tl.constexpr, d: tl.constexpr, precision: tl.constexpr,
-):  # fmt: skip
-    """One block of keys: those before `split` lie in the first of two rows, the others in the next."""
-    n = tl.arange(0, keys)
-    c = tl.arange(0, d)
-    k = tl.load(k_start + n[None, :] * stride + c[:, None])
-    score = tl.dot(q, k, input_precision=precision) * scale + column_terms
-    first = tl.load(row_terms).to(tl.float32)
-    if split < keys:
-        second = tl.load(row_terms - 1).to(tl.float32)
-        score += tl.where(n[None, :] < split, first[:, None], second[:, None])
-        new_top = tl.maximum(top, tl.max(score, 1))
-        p = tl.exp2(score - new_top[:, None])
-    else:
-        new_top = tl.maximum(top, tl.max(score, 1) + first)
-        p = tl.exp2(score - (new_top - first)[:, None])
-    shrink = tl.exp2(top - new_top)
-    total = total * shrink + tl.sum(p, 1)
-    v = tl.load(v_start + n[:, None] * stride + c[None, :])
-    acc = tl.dot(p.to(v.dtype), v, acc * shrink[:, None], input_precision=precision)
-    return acc, total, new_top
-
-
-@triton.jit
 def _global_kernel(
     qkv, products, out, n_tokens, heads, scale,
     side: tl.constexpr, table: tl.constexpr, d: tl.constexpr,
-    queries: tl.constexpr, keys: tl.constexpr, precision: tl.constexpr,
+    queries: tl.constexpr, lines: tl.constexpr, columns: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     batch = tl.program_id(1) // heads
     head = tl.program_id(1) % heads
     m = tl.program_id(0) * queries + tl.arange(0, queries)
-    n = tl.arange(0, keys)
     c = tl.arange(0, d)
+    n = tl.arange(0, lines * columns)
     stride = 3 * heads * d
     first_token = batch.to(tl.int64) * n_tokens
     base = qkv + first_token * stride + head * d
@@ -97,43 +71,39 @@ def _global_kernel(
     tokens = tl.num_programs(1) // heads * n_tokens
     own = products + (head.to(tl.int64) * tokens + first_token + m) * (2 * table)
     row_terms = own + m // side + side - 1
-    column = own + table + m % side + side - 1
+    column_terms = own + table + m % side + side - 1
     top = tl.full([queries], float("-inf"), tl.float32)
     total = tl.zeros([queries], tl.float32)
     acc = tl.zeros([queries, d], tl.float32)
-    k_start = base + heads * d
-    v_start = base + 2 * heads * d
-    w0 = tl.load(column[:, None] - (n % side)[None, :])
-    if side == keys:
-        for row in range(side):
-            acc, total, top = _step(
-                q, acc, total, top, w0, row_terms - row,
-                k_start + row * keys * stride, v_start + row * keys * stride, stride, scale,
-                keys, keys, d, precision,
-            )  # fmt: skip
-    else:
-        # 3 blocks of 64 keys are 4 rows of 48.
-        w1 = tl.load(column[:, None] - ((keys + n) % side)[None, :])
-        w2 = tl.load(column[:, None] - ((2 * keys + n) % side)[None, :])
-        for four in range(side // 4):
-            at = four * 3 * keys * stride
-            acc, total, top = _step(
-                q, acc, total, top, w0, row_terms - four * 4,
-                k_start + at, v_start + at, stride, scale, 48, keys, d, precision,
-            )  # fmt: skip
-            at += keys * stride
-            acc, total, top = _step(
-                q, acc, total, top, w1, row_terms - four * 4 - 1,
-                k_start + at, v_start + at, stride, scale, 32, keys, d, precision,
-            )  # fmt: skip
-            at += keys * stride
-            acc, total, top = _step(
-                q, acc, total, top, w2, row_terms - four * 4 - 2,
-                k_start + at, v_start + at, stride, scale, 16, keys, d, precision,
-            )  # fmt: skip
+    # Keys of a step: `lines` rows of `columns` tokens.
+    place = (n // columns) * side + n % columns
+    for left in range(0, side, columns):
+        across = tl.load(column_terms[:, None] - (left + n % columns)[None, :])
+        for row in range(0, side, lines):
+            kv = base + heads * d + (row * side + left) * stride
+            k = tl.load(kv + place[None, :] * stride + c[:, None])
+            score = tl.dot(q, k, input_precision=precision) * scale + across
+            down = tl.load(row_terms - row).to(tl.float32)
+            if lines == 1:
+                # One row, one number per query: no need to touch every score.
+                new_top = tl.maximum(top, tl.max(score, 1) + down)
+                p = tl.exp2(score - (new_top - down)[:, None])
+            else:
+                line = (n // columns)[None, :]
+                rows = tl.where(line == 0, down[:, None], tl.load(row_terms - row - 1).to(tl.float32)[:, None])
+                rows = tl.where(line == 2, tl.load(row_terms - row - 2).to(tl.float32)[:, None], rows)
+                rows = tl.where(line == 3, tl.load(row_terms - row - 3).to(tl.float32)[:, None], rows)
+                score += rows
+                new_top = tl.maximum(top, tl.max(score, 1))
+                p = tl.exp2(score - new_top[:, None])
+            shrink = tl.exp2(top - new_top)
+            total = total * shrink + tl.sum(p, 1)
+            v = tl.load(kv + heads * d + place[:, None] * stride + c[None, :])
+            acc = tl.dot(p.to(v.dtype), v, acc * shrink[:, None], input_precision=precision)
+            top = new_top
     result = acc / total[:, None]
-    place = out + (first_token + m[:, None]) * (heads * d) + head * d + c[None, :]
-    tl.store(place, result.to(out.dtype.element_ty))
+    to = out + (first_token + m[:, None]) * (heads * d) + head * d + c[None, :]
+    tl.store(to, result.to(out.dtype.element_ty))
 
 
 @triton.jit
@@ -212,7 +182,7 @@ def global_attention(
     Args:
         qkv: (batch, side * side, 3, heads, d), contiguous; d a power of two, at least 16.
         products: of `position_products`, `TABLE` wide.
-        side: of the grid, one of `GRIDS`.
+        side: of the grid, a multiple of `GRID_MULTIPLE`, at most `TABLE` / 2.
         queries: per program.
         warps: per program.
         stages: of the pipeline that loads keys and values.
@@ -222,9 +192,11 @@ def global_attention(
     """
     batch, n, _, heads, d = qkv.shape
     out = torch.empty((batch, n, heads * d), dtype=qkv.dtype, device=qkv.device)
+    lines = 1 if side % 64 == 0 else 4
     _global_kernel[(n // queries, batch * heads)](
         qkv, products, out, n, heads, d**-0.5 * LOG2_E,
-        side=side, table=TABLE, d=d, queries=queries, keys=64, precision=_precision(qkv.dtype),
+        side=side, table=TABLE, d=d, queries=queries, lines=lines, columns=64 // lines,
+        precision=_precision(qkv.dtype),
         num_warps=warps, num_stages=stages,
     )  # fmt: skip
     return out

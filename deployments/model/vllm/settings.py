@@ -49,11 +49,11 @@ class VllmSettings(BaseModel):
         kv_cache_memory_bytes: size of the KV cache, instead of what `gpu_memory_utilization` leaves.
         max_model_len: most tokens of prompt and answer together.
         max_num_seqs: pages written at a time.
-        max_num_batched_tokens: most tokens in one step; it bounds how many pages are read (prefilled) at once.
+        max_num_batched_tokens: most tokens in one step; bounds how many pages are read (prefilled) at once.
         tensor_parallel_size: GPUs that share one engine.
         enforce_eager: no compilation and no CUDA graphs: a quicker start, slower pages.
         async_scheduling: prepare a step while the one before it runs; None leaves it to vLLM.
-        model_runner: vLLM's runner; `v2` keeps the no-repeat rule on the GPU, `auto` takes it where there is a GPU.
+        model_runner: vLLM's runner; `v2` keeps the no-repeat rule on the GPU, `auto` takes it on a GPU.
         base_size: side of the global view, in pixels.
         image_size: side of a tile, in pixels.
         crop_mode: whether pages get tiles unless a request says otherwise.
