@@ -21,7 +21,7 @@ from serve_app.document_folder import DocumentFolder, folder_names
 from serve_app.settings import Settings
 
 CONCURRENT_DOCUMENTS = 4
-"""Documents under way at once: enough that one-page files keep an engine busy, few enough to hold in memory."""
+"""Documents under way at once: one-page files keep an engine busy, and their bytes stay few."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ async def convert(
     Raises:
         OSError: the output folder can't be made.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
     report = ConversionReport()
     waiting = iter(folder_names(files).items())
     with tqdm(total=0, unit="page", disable=None if progress is None else not progress) as bar:
@@ -123,7 +123,7 @@ class _Run:
                     match part:
                         case StreamStart():
                             start = part
-                            self.bar.total += len(part.pages)
+                            self.bar.total = (self.bar.total or 0) + len(part.pages)
                             self.bar.refresh()
                         case OcrPage():
                             self.bar.update()
@@ -180,9 +180,10 @@ async def _run(
 ) -> ConversionReport:
     converter: Converter
     if server is None:
-        from serve_app.local_converter import local_converter  # noqa: PLC0415 - loads the engines' libraries
+        # with --server the engines' libraries, which take seconds to load, are not wanted
+        from serve_app.local_converter import local_converter  # noqa: PLC0415 - see above
 
-        converter = await asyncio.to_thread(local_converter, settings)
+        converter = local_converter(settings)
     else:
         converter = ServiceClient(server)
     try:

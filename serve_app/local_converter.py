@@ -8,7 +8,7 @@ from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.tokenizer import load_tokenizer
+from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput
 from serve_app.api import recognition
 from serve_app.api.replies import ReplyWriter
@@ -58,8 +58,9 @@ def local_converter(settings: Settings) -> LocalConverter:
         ConfigurationError: it can't run here.
     """
     choice = choose_engine(settings.model)
-    folder = settings.model.vllm.tokenizer_source
-    tokenizer = load_tokenizer(folder) if choice.takes is EngineInput.VIEWS and folder else None
+    tokenizer = None
+    if choice.takes is EngineInput.VIEWS:
+        tokenizer = load_tokenizer(find_tokenizer(settings.model.vllm.model, settings.model.vllm.revision))
     preprocessor = Preprocessor(settings.limits, settings.views, choice.takes, tokenizer)
     engine = create_engine(settings.model, choice.name, threads=len(os.sched_getaffinity(0)))
     reader = PageReader(LocalStages(preprocessor, engine, Postprocessor()), settings.reading)
