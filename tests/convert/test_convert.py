@@ -87,7 +87,13 @@ async def test_each_document_becomes_a_folder(
 async def test_options_reach_the_reader(
     converter: Converter, reader: FakeReader, files: list[Path], tmp_path: Path
 ) -> None:
-    options = {"pages": "2,0-1", "dpi": 200, "crop": False, "task": "custom", "prompt": "<image>\nSay."}
+    options: dict[str, Any] = {
+        "pages": "2,0-1",
+        "dpi": 200,
+        "crop": False,
+        "task": "custom",
+        "prompt": "<image>\nSay.",
+    }
     await run(converter, files[:1], tmp_path / "out", **options)
     (request,) = reader.requests
     assert (request.dpi, request.crop, request.task, request.prompt) == (

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.document_folder import folder_names
@@ -24,6 +24,7 @@ def test_a_file_named_twice_is_one() -> None:
     assert list(folder_names([Path("x.pdf"), Path("./x.pdf"), Path("a/../x.pdf")]).values()) == ["x"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(STEMS, STEMS), max_size=12))
 def test_no_two_files_share_a_folder_and_none_leaves_the_output(pairs: list[tuple[str, str]]) -> None:
     files = [Path("in", folder, name + ".pdf") for folder, name in pairs]
