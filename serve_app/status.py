@@ -20,7 +20,7 @@ class GraphStatus:
     def __init__(self, app_name: str, choice: EngineChoice, settings: Settings) -> None:
         self._app_name = app_name
         self.engine = choice.name
-        self.model = settings.model.vllm.model if choice.name == "vllm" else settings.model.embedded.model_name
+        self.model = settings.model.vllm.model if choice.name == "vllm" else "embedded-ppocrv6-" + settings.model.embedded.weights
         self._scales_to_zero = settings.scaling.model.min_replicas == 0
         self._asked_at = float("-inf")
         self._missing: list[str] = []
