@@ -1,0 +1,232 @@
+"""Pieces of text into rows, rows into groups that are read on: one column of one kind of text."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from deployments.model.embedded.geometry import height, overlap_x, overlap_y, share_inside, union, width
+from deployments.model.embedded.lines import TextLine
+from deployments.model.embedded.regions import Region
+from deployments.types import Box
+
+_TEXT_LABELS = ("title", "text", "reference", "figure_caption", "table_caption", "header", "footer")
+_NEUTRAL = "text"
+_GENERIC = ("text", "reference")  # labels that say no more than "running text"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pieces that stand side by side and are read as one line, left to right."""
+
+    pieces: tuple[TextLine, ...]
+    label: str = _NEUTRAL
+
+    @cached_property
+    def box(self) -> Box:
+        """The box around its pieces."""
+        return union(piece.box for piece in self.pieces)
+
+    @cached_property
+    def height(self) -> float:
+        """Height of its tallest piece in pixels."""
+        return max(piece.height for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that follow each other, in order."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def box(self) -> Box:
+        """The box around its rows."""
+        return union(row.box for row in self.rows)
+
+    @property
+    def label(self) -> str:
+        """The layout label that most of its rows carry."""
+        return statistics.mode(row.label for row in self.rows)
+
+    @cached_property
+    def height(self) -> float:
+        """Median height of its rows in pixels."""
+        return statistics.median(row.height for row in self.rows)
+
+
+def rows_of(
+    lines: Sequence[TextLine], regions: Sequence[Region], is_dotted: Callable[[Box], bool] = lambda gap: False
+) -> list[Row]:
+    """Join pieces that one line was found in, but not across the gutter between two columns.
+
+    Args:
+        lines: level lines outside tables and figures.
+        regions: of the page, for the rows' labels.
+        is_dotted: whether a gap is filled with a leader, as in a table of contents.
+    """
+    right_of: dict[int, int] = {}
+    taken: set[int] = set()
+    order = sorted(range(len(lines)), key=lambda index: lines[index].box.x1)
+    for left in order:
+        right = _neighbour(left, order, lines)
+        if right is None or right in taken:
+            continue
+        if _joins(lines[left], lines[right], lines) or is_dotted(_between(lines[left].box, lines[right].box)):
+            right_of[left] = right
+            taken.add(right)
+    rows = []
+    for index in order:
+        if index in taken:
+            continue
+        pieces = tuple(lines[member] for member in _chain(index, right_of))
+        rows.append(Row(pieces, _label(union(piece.box for piece in pieces), regions)))
+    return rows
+
+
+def groups_of(rows: Sequence[Row]) -> list[Group]:
+    """Join rows that follow each other in one column with even spacing, in one size and of one label.
+
+    Args:
+        rows: of one page, in any order.
+    """
+    ordered = sorted(rows, key=lambda row: (row.box.y1, row.box.x1))
+    followers = {index: _followers(index, ordered) for index in range(len(ordered))}
+    leaders: dict[int, list[int]] = {}
+    for index, found in followers.items():
+        for follower in found:
+            leaders.setdefault(follower, []).append(index)
+    leading = _usual_leading(ordered, followers, leaders)
+    next_of = {
+        index: found[0]
+        for index, found in followers.items()
+        if len(found) == 1
+        and len(leaders[found[0]]) == 1
+        and _continues(ordered[index], ordered[found[0]], leading)
+    }
+    inner = set(next_of.values())
+    return [
+        Group(tuple(ordered[member] for member in _chain(index, next_of)))
+        for index in range(len(ordered))
+        if index not in inner
+    ]
+
+
+def _chain(start: int, next_of: dict[int, int]) -> list[int]:
+    """Follow the links from one index to the last."""
+    chain = [start]
+    while chain[-1] in next_of:
+        chain.append(next_of[chain[-1]])
+    return chain
+
+
+def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> int | None:
+    box = lines[left].box
+    best: int | None = None
+    for index in order:
+        other = lines[index].box
+        if index == left or other.x1 + width(other) / 2 <= box.x1 + width(box) / 2:
+            continue
+        if overlap_y(box, other) < 0.5 * min(height(box), height(other)):
+            continue
+        if best is None or other.x1 < lines[best].box.x1:
+            best = index
+    return best
+
+
+def _between(left: Box, right: Box) -> Box:
+    return Box(left.x2, min(left.y1, right.y1), max(left.x2, right.x1), max(left.y2, right.y2))
+
+
+def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:
+    gap = right.box.x1 - left.box.x2
+    size = min(left.height, right.height)
+    if gap < -2 * size or gap > 2.5 * size or max(left.height, right.height) > 2 * size:
+        return False
+    middle = (left.box.x2 + right.box.x1) / 2
+    nearest = [_nearest(left.box, right.box, lines, upwards) for upwards in (True, False)]
+    known = [found for found in nearest if found]
+    if not known:
+        return gap <= 1.5 * size
+    return any(any(box.x1 + 2 < middle < box.x2 - 2 for box in found) for found in known)
+
+
+def _nearest(left: Box, right: Box, lines: Sequence[TextLine], upwards: bool) -> list[Box]:
+    """Return the boxes of the row just above or below two pieces, where one stands close."""
+    both = union([left, right])
+    size = min(height(left), height(right))
+    found = []
+    for line in lines:
+        box = line.box
+        rise = (both.y1 + both.y2 - box.y1 - box.y2) / 2
+        distance = rise if upwards else -rise
+        # Detected boxes of neighbouring rows overlap, so rows are told apart by their middles.
+        if 0.5 * size < distance < 2.2 * height(both) and overlap_x(both, box) > 0 and height(box) < 2 * size:
+            found.append((distance, box))
+    closest = min((distance for distance, _ in found), default=0.0)
+    return [box for distance, box in found if distance <= closest + 0.5 * size]
+
+
+def _label(box: Box, regions: Sequence[Region]) -> str:
+    best, best_share = _NEUTRAL, 0.5
+    for region in regions:
+        if region.label not in _TEXT_LABELS:
+            continue
+        share = share_inside(box, region.box)
+        if region.label == "title" and overlap_y(box, region.box) > 0.6 * max(
+            height(box), height(region.box)
+        ):
+            # Title regions often end short of a title's first or last word.
+            share = max(share, 0.6 if overlap_x(box, region.box) > 0.3 * width(box) else 0)
+        specific = share > 0.5 and best in _GENERIC and region.label not in _GENERIC
+        if share > best_share or specific:
+            best, best_share = region.label, share
+    return best
+
+
+def _followers(index: int, rows: Sequence[Row]) -> list[int]:
+    """Return the row next below one, or the rows if several stand side by side there."""
+    box, size = rows[index].box, rows[index].height
+    below = [
+        other
+        for other in range(len(rows))
+        if _rise(rows[other].box, box) > 0.5 * min(size, rows[other].height)
+        and rows[other].box.y1 - box.y2 <= 2.0 * size
+        and overlap_x(box, rows[other].box) >= 0.2 * min(width(box), width(rows[other].box))
+    ]
+    if not below:
+        return []
+    nearest = min(below, key=lambda other: _rise(rows[other].box, box))
+    beside = 0.5 * rows[nearest].height
+    return [other for other in below if _rise(rows[other].box, rows[nearest].box) < beside]
+
+
+def _rise(lower: Box, upper: Box) -> float:
+    """Return how far the middle of one box lies below that of another."""
+    return (lower.y1 + lower.y2 - upper.y1 - upper.y2) / 2
+
+
+def _usual_leading(
+    rows: Sequence[Row], followers: dict[int, list[int]], leaders: dict[int, list[int]]
+) -> float:
+    """Return the usual distance from row to row, in row heights."""
+    leadings = [
+        _leading(rows[index], rows[found[0]])
+        for index, found in followers.items()
+        if len(found) == 1 and len(leaders[found[0]]) == 1
+    ]
+    return statistics.median(leadings) if leadings else 1.2
+
+
+def _leading(upper: Row, lower: Row) -> float:
+    return _rise(lower.box, upper.box) / max(1.0, (upper.height + lower.height) / 2)
+
+
+def _continues(upper: Row, lower: Row, leading: float) -> bool:
+    labels = {upper.label, lower.label}
+    if len(labels) > 1 and not labels <= set(_GENERIC):
+        return False
+    sizes = sorted((upper.height, lower.height))
+    if sizes[0] < 0.7 * sizes[1]:
+        return False
+    return _leading(upper, lower) <= min(2.6, max(1.3, 1.35 * leading))
