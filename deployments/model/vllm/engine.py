@@ -11,7 +11,7 @@ loads, from wherever waiting is allowed.
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
@@ -108,7 +108,7 @@ class VllmEngine:
 
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncIterator[str | Generation]:
+    ) -> AsyncGenerator[str | Generation, None]:
         """See `Engine.generate`; without `options.stream` the `Generation` comes alone.
 
         Raises:
