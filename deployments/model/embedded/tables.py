@@ -67,17 +67,18 @@ def ruled_cells(table: Box, rules: Rules) -> list[Cell]:
     return _merged_cells([root(slot) for slot in range(rows * columns)], xs, ys)
 
 
-def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]:
+def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules, borders: Sequence[int]) -> list[Cell]:
     """Return the cells of a table without a full set of rules.
 
-    Columns are parted where (nearly) no row has text, and at long vertical rules. Rows are parted where
-    no column has text, and at long horizontal rules. A piece that crosses columns spans them, as does
-    one that is centred over a short rule that crosses them, or alone and centred over the whole table.
+    Rows are parted where no column has text, and at long horizontal rules. A piece that crosses columns
+    spans them, as does one that is centred over a short rule that crosses them, or alone and centred
+    over the whole table.
 
     Args:
         table: where it is.
         pieces: of text in it, parted at the gaps between columns.
         rules: found in it.
+        borders: between its columns, as `column_borders` found them.
 
     Returns:
         The cells, no two over each other.
@@ -85,7 +86,6 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]
     if not pieces:
         return []
     size = statistics.median(height(piece) for piece in pieces)
-    borders = _column_borders(table, pieces, rules, size)
     edges = [table.x1, *borders, table.x2]
     columns = list(itertools.pairwise(edges))
     cells: list[Cell] = []
@@ -103,6 +103,42 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]
             if not taken[column]
         )
     return sorted(cells, key=lambda cell: (cell.row, cell.column))
+
+
+def column_borders(table: Box, pieces: Sequence[Box], rules: Rules) -> list[int]:
+    """Return the x of the borders between columns, ascending.
+
+    Columns are parted where three rows in four have no text, and at long vertical rules.
+
+    Args:
+        table: where it is.
+        pieces: of text in it, parted at every gap that might be one between columns.
+        rules: found in it.
+    """
+    size = statistics.median(height(piece) for piece in pieces) if pieces else 1.0
+    rows = [row for row in text_rows(pieces) if len(row) > 1]
+    # A detected piece is some 0.15 of its height wider at each end than its letters.
+    inset = round(0.15 * size)
+    crossings = [0] * width(table)
+    for row in rows:
+        for piece in row:
+            for x in range(max(piece.x1 + inset, table.x1), min(piece.x2 - inset, table.x2)):
+                crossings[x - table.x1] += 1
+    allowed = len(rows) // 4
+    gaps: list[tuple[int, int]] = []
+    start = 0
+    for x, crossed in enumerate([*crossings, allowed + 1]):
+        if crossed > allowed:
+            if x - start >= 0.4 * size and start > 0 and x < len(crossings):
+                gaps.append((table.x1 + start, table.x1 + x))
+            start = x + 1
+    borders = [(left + right) // 2 for left, right in gaps]
+    tall = [rule for rule in rules.vertical if height(rule) > 0.3 * height(table)]
+    for x in _levels([(rule.x1 + rule.x2) / 2 for rule in tall]):
+        outside = x - table.x1 < size or table.x2 - x < size
+        if not outside and all(abs(x - border) > size for border in borders):
+            borders.append(x)
+    return sorted(borders)
 
 
 def text_rows(pieces: Sequence[Box]) -> list[list[Box]]:
@@ -190,33 +226,6 @@ def _bands(table: Box, pieces: Sequence[Box], rules: Rules, columns: int) -> lis
     lows = [max(bottoms[start:end]) for start, end in zip(starts, ends, strict=True)]
     cuts = [round((low + high) / 2) for low, high in zip(lows, highs[1:], strict=False)]
     return list(zip([min(table.y1, highs[0]), *cuts], [*cuts, max(table.y2, lows[-1]) + 1], strict=True))
-
-
-def _column_borders(table: Box, pieces: Sequence[Box], rules: Rules, size: float) -> list[int]:
-    """Return the x of the borders between columns, ascending."""
-    rows = [row for row in text_rows(pieces) if len(row) > 1]
-    # A detected piece is some 0.15 of its height wider at each end than its letters.
-    inset = round(0.15 * size)
-    crossings = [0] * width(table)
-    for row in rows:
-        for piece in row:
-            for x in range(max(piece.x1 + inset, table.x1), min(piece.x2 - inset, table.x2)):
-                crossings[x - table.x1] += 1
-    allowed = len(rows) // 8
-    gaps: list[tuple[int, int]] = []
-    start = 0
-    for x, crossed in enumerate([*crossings, allowed + 1]):
-        if crossed > allowed:
-            if x - start >= 0.4 * size and start > 0 and x < len(crossings):
-                gaps.append((table.x1 + start, table.x1 + x))
-            start = x + 1
-    borders = [(left + right) // 2 for left, right in gaps]
-    tall = [rule for rule in rules.vertical if height(rule) > 0.3 * height(table)]
-    for x in _levels([(rule.x1 + rule.x2) / 2 for rule in tall]):
-        outside = x - table.x1 < size or table.x2 - x < size
-        if not outside and all(abs(x - border) > size for border in borders):
-            borders.append(x)
-    return sorted(borders)
 
 
 def _spans(
