@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deployments.model.embedded.geometry import centre, contains, height, share_inside, union, width
+from deployments.model.embedded.geometry import (
+    centre,
+    contains,
+    height,
+    overlap_y,
+    share_inside,
+    union,
+    width,
+)
 from deployments.model.embedded.ink import Ink, Rules, blank_runs, ink_bounds, rules_in
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.markup_writer import TextCell
@@ -53,9 +61,9 @@ def read_table(
     if cells:
         pieces = [piece for line in lines for piece in _parted_by_rules(line, cells)]
     else:
-        words = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame)]
+        words = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame, rules)]
         borders = column_borders(frame, words, rules)
-        pieces = [piece for line in lines for piece in _parted_by_blanks(line, text, frame, borders)]
+        pieces = [piece for line in lines for piece in _parted_by_blanks(line, text, frame, rules, borders)]
         cells = aligned_cells(frame, [piece.box for piece in pieces], rules, borders)
     dealt: list[list[_Piece]] = [[] for _ in cells]
     for piece in pieces:
@@ -116,9 +124,9 @@ def _parted_by_rules(line: TextLine, cells: Sequence[Cell]) -> list[_Piece]:
 
 
 def _parted_by_blanks(
-    line: TextLine, text: Ink, frame: Box, borders: Sequence[int] | None = None
+    line: TextLine, text: Ink, frame: Box, rules: Rules, borders: Sequence[int] | None = None
 ) -> list[_Piece]:
-    """Part a line at blanks wider than a space, and at such as a space where columns part.
+    """Part a line at vertical rules, at blanks wider than a space, and at such as a space where columns part.
 
     Without borders it is parted at the narrower blanks everywhere.
     """
@@ -130,21 +138,24 @@ def _parted_by_blanks(
         return [_Piece(Box(x1, y1, x2, y2), line)]
     box, inset = line.box, round(0.15 * line.height)
     band = Box(box.x1, box.y1 + inset, box.x2, max(box.y1 + inset + 1, box.y2 - inset))
-    blanks = [
-        (frame.x1 + start, frame.x1 + end)
-        for start, end in blank_runs(text, _inside(band, frame))
-        if end - start >= (_SPACE if _is_far(start, end, line, borders, frame) else _NARROW) * line.height
-    ]
-    inner = [(start, end) for start, end in blanks if start > box.x1 and end < box.x2]
-    return _cut(box, [(start + inset, end - inset) for start, end in inner])
+    gaps = []
+    for low, high in blank_runs(text, _inside(band, frame)):
+        start, end = frame.x1 + low, frame.x1 + high
+        ruled = any(
+            start <= rule.x1 and rule.x2 <= end and overlap_y(rule, band) > 0 for rule in rules.vertical
+        )
+        least = 0.0 if ruled else _SPACE if _is_far(start, end, line, borders) else _NARROW
+        if end - start >= least * line.height and start > box.x1 and end < box.x2:
+            gaps.append((start + 1, end - 1) if ruled else (start + inset, end - inset))
+    return _cut(box, gaps)
 
 
-def _is_far(start: int, end: int, line: TextLine, borders: Sequence[int] | None, frame: Box) -> bool:
+def _is_far(start: int, end: int, line: TextLine, borders: Sequence[int] | None) -> bool:
     """Tell whether a blank is away from all borders between columns."""
     if borders is None:
         return False
-    reach = 0.5 * line.height
-    return all(not frame.x1 + start - reach < border < frame.x1 + end + reach for border in borders)
+    reach = 0.8 * line.height
+    return all(not start - reach < border < end + reach for border in borders)
 
 
 def _cut(box: Box, gaps: Sequence[tuple[int, int]]) -> list[_Piece]:

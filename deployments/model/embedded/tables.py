@@ -108,7 +108,7 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules, borders: Sequ
 def column_borders(table: Box, pieces: Sequence[Box], rules: Rules) -> list[int]:
     """Return the x of the borders between columns, ascending.
 
-    Columns are parted where three rows in four have no text, and at long vertical rules.
+    Columns are parted where two rows in three have no text, and at long vertical rules.
 
     Args:
         table: where it is.
@@ -124,21 +124,48 @@ def column_borders(table: Box, pieces: Sequence[Box], rules: Rules) -> list[int]
         for piece in row:
             for x in range(max(piece.x1 + inset, table.x1), min(piece.x2 - inset, table.x2)):
                 crossings[x - table.x1] += 1
-    allowed = len(rows) // 4
+    allowed = len(rows) // 3
     gaps: list[tuple[int, int]] = []
     start = 0
     for x, crossed in enumerate([*crossings, allowed + 1]):
         if crossed > allowed:
             if x - start >= 0.4 * size and start > 0 and x < len(crossings):
-                gaps.append((table.x1 + start, table.x1 + x))
+                gaps += _around(table.x1 + start, table.x1 + x, inset, pieces)
             start = x + 1
-    borders = [(left + right) // 2 for left, right in gaps]
+    # Within a gap the border is where the fewest rows cross it.
+    borders = [left + _middle_of_least(crossings[left - table.x1 : right - table.x1]) for left, right in gaps]
     tall = [rule for rule in rules.vertical if height(rule) > 0.3 * height(table)]
     for x in _levels([(rule.x1 + rule.x2) / 2 for rule in tall]):
         outside = x - table.x1 < size or table.x2 - x < size
         if not outside and all(abs(x - border) > size for border in borders):
             borders.append(x)
     return sorted(borders)
+
+
+def _around(left: int, right: int, inset: int, pieces: Sequence[Box]) -> list[tuple[int, int]]:
+    """Part a gap around the pieces inside it: a column that few rows fill, such as currency signs."""
+    inside = sorted(
+        (piece.x1 + inset, piece.x2 - inset)
+        for piece in pieces
+        if piece.x1 + inset >= left and piece.x2 - inset <= right
+    )
+    gaps, start = [], left
+    for low, high in inside:
+        if low > start:
+            gaps.append((start, low))
+        start = max(start, high)
+    gaps.append((start, right))
+    return [(low, high) for low, high in gaps if high - low > inset]
+
+
+def _middle_of_least(values: Sequence[int]) -> int:
+    """Return the middle of the longest run of the least value."""
+    least, best, start = min(values), (0, 0), 0
+    for index, value in enumerate([*values, least + 1]):
+        if value != least:
+            best = max(best, (index - start, start))
+            start = index + 1
+    return best[1] + best[0] // 2
 
 
 def text_rows(pieces: Sequence[Box]) -> list[list[Box]]:
@@ -219,7 +246,7 @@ def _bands(table: Box, pieces: Sequence[Box], rules: Rules, columns: int) -> lis
     for index in range(1, len(rows)):
         parted = any(middles[index - 1] < rule < middles[index] for rule in long_rules)
         close = middles[index] - middles[index - 1] < 0.75 * step
-        if parted or not close or (full[index] and full[index - 1]):
+        if parted or not close or (full[index] and any(full[starts[-1] : index])):
             starts.append(index)
     ends = [*starts[1:], len(rows)]
     highs = [min(tops[start:end]) for start, end in zip(starts, ends, strict=True)]
@@ -239,7 +266,7 @@ def _spans(
             return [(0, len(columns) - 1)]
     spans = []
     for piece in pieces:
-        low, high = piece.x1 + 0.3 * size, piece.x2 - 0.3 * size
+        low, high = piece.x1 + 0.5 * size, piece.x2 - 0.5 * size
         for rule in rules.horizontal:
             near = -0.5 * size < rule.y1 - piece.y2 < 1.2 * size
             over = abs((rule.x1 + rule.x2) / 2 - centre(piece)[0]) < 1.5 * size
