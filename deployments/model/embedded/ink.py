@@ -78,16 +78,15 @@ def blank_runs(ink: Ink, box: Box) -> list[tuple[int, int]]:
 
 
 def is_dotted(ink: Ink, gap: Box) -> bool:
-    """Tell whether a gap holds a leader: many small marks, evenly spread, and little else."""
-    part = ink[gap.y1 : gap.y2, gap.x1 : gap.x2]
-    if part.shape[1] < 2 * part.shape[0] or part.size == 0:
+    """Tell whether a gap holds a leader: many small marks in a row, and nothing else."""
+    tall, wide = height(gap), width(gap)
+    inset = round(0.15 * tall)
+    band = Box(gap.x1, gap.y1 + inset, gap.x2, gap.y2 - inset)
+    bounds = ink_bounds(ink, band) if wide > 2 * tall else None
+    if bounds is None or height(bounds) > 0.3 * tall or width(bounds) < 0.5 * wide:
         return False
-    marked = np.concatenate(([False], part.max(axis=0) > 0, [False]))
-    edges = np.flatnonzero(marked[1:] != marked[:-1])
-    runs, blanks = edges[1::2] - edges[::2], edges[2::2] - edges[1:-1:2]
-    if len(runs) < 5 or runs.max() > 0.5 * part.shape[0]:
-        return False
-    return bool(blanks.max() < part.shape[0] and len(runs) * part.shape[0] > 0.7 * part.shape[1])
+    marks = np.diff(np.concatenate(([False], ink[bounds.y1 : bounds.y2, bounds.x1 : bounds.x2].any(axis=0))))
+    return bool(np.count_nonzero(marks) / 2 > max(5.0, 0.5 * width(bounds) / tall))
 
 
 def stroke_width(image: Pixels, box: Box) -> float:

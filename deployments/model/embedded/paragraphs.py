@@ -44,6 +44,7 @@ _COMPOUND_HEADS = frozenset(
 )
 _CJK = r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]"
 _BULLET = re.compile(r"^\s*([•●○◦▪■□‣∙·–—*-]\s*(?=\S)|\(?\d{1,3}[.)]\s+\S|\(?[a-z][.)]\s+\S|\[\d{1,3}\])")
+_ENTRY_END = re.compile(r"\.\.\.\s*\w{1,5}$")  # a page number behind a leader
 _MARK = re.compile(r"^\s*[•●○◦▪■□‣∙·]\s*")
 
 
@@ -150,13 +151,17 @@ def _starts(rows: Sequence[ReadRow]) -> list[int]:
     starts = [0]
     for index in range(1, len(rows)):
         row, previous = rows[index], rows[index - 1]
-        if centred:
+        if centred and not _ENTRY_END.search(previous.text):
             continue
         if hanging:
             fresh = not indented[index]
         else:
             fresh = (indented[index] and not indented[index - 1]) or _ended_early(previous, row, right)
-        if fresh or (_is_item(row.text) and _is_item(rows[starts[-1]].text)):
+        if (
+            fresh
+            or _ENTRY_END.search(previous.text)
+            or (_is_item(row.text) and _is_item(rows[starts[-1]].text))
+        ):
             starts.append(index)
     return starts
 

@@ -44,6 +44,7 @@ def parts_of(
     regions: Sequence[Region],
     page: Box,
     is_dotted: Callable[[Box], bool] = lambda gap: False,
+    stroke: Callable[[Box], float] = lambda box: 0.0,
 ) -> list[Part]:
     """Return a page's parts in reading order: running heads first, running feet last.
 
@@ -52,6 +53,7 @@ def parts_of(
         regions: of the layout model, or none.
         page: the page's own box.
         is_dotted: whether a gap between two lines is filled with a leader.
+        stroke: width of the strokes in a box, in pixels.
     """
     known = tidy_regions(regions, [line.box for line in lines], page)
     usual = statistics.median(line.height for line in lines) if lines else 0.0
@@ -79,7 +81,7 @@ def parts_of(
             parts.append(Part("equation", union([region.box, *(row.box for row in rows)]), tuple(rows)))
         taken = {id(line) for line in inside}
         free = [line for line in free if id(line) not in taken]
-    groups = groups_of(rows_of(free, known, is_dotted))
+    groups = groups_of(rows_of(free, known, is_dotted, stroke))
     parts += [Part(_place(group, groups, page), group.box, group.rows, label=group.label) for group in groups]
     parts = [parts[index] for index in reading_order([part.box for part in parts])]
     parts += [Part("aside_text", line.box, (Row((line,)),)) for line in asides]
