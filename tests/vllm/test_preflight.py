@@ -18,14 +18,9 @@ pytestmark = pytest.mark.vllm
 GIB = 2**30
 
 
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("whole"))
-
-
 @pytest.fixture
-def folder(whole, tmp_path):
-    return shutil.copytree(whole, tmp_path / "model", copy_function=shutil.copyfile)
+def folder(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "model", copy_function=shutil.copyfile)
 
 
 def refusal(folder, **settings):
@@ -39,11 +34,11 @@ def shards(folder):
     return sorted(folder.glob("*.safetensors"))
 
 
-def test_a_whole_folder_passes_and_gives_its_tokenizer(whole):
-    settings = VllmSettings(model=str(whole))
+def test_a_whole_folder_passes_and_gives_its_tokenizer(model_folder):
+    settings = VllmSettings(model=str(model_folder))
     found = preflight.locate(settings)
-    assert found == (whole, None)
-    assert preflight.check(settings, whole).token_to_id("<image>") == 128815
+    assert found == (model_folder, None)
+    assert preflight.check(settings, model_folder).token_to_id("<image>") == 128815
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./model", "~/model", "a/b/c", "model"])
@@ -61,7 +56,7 @@ def test_a_hub_model_that_cannot_be_had(monkeypatch):
         preflight.locate(VllmSettings(model="no/model", revision="v1"))
 
 
-def test_a_hub_model_is_known_by_its_commit(monkeypatch, whole, tmp_path):
+def test_a_hub_model_is_known_by_its_commit(monkeypatch, model_folder, tmp_path):
     snapshot = tmp_path / "0123abc"
     monkeypatch.setattr(preflight, "snapshot_download", lambda *_, **__: str(snapshot))
     assert preflight.locate(VllmSettings(model="some/model")) == (snapshot, "0123abc")
