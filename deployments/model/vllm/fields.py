@@ -35,6 +35,8 @@ def page_fields(tile_counts: Sequence[int]) -> Mapping[str, MultiModalFieldConfi
     """How vLLM cuts the three fields of pages with these tile counts into items, and joins items again."""
     return {
         "global_view": MultiModalFieldConfig.batched(MODALITY),
-        "tiles": MultiModalFieldConfig.flat_from_sizes(MODALITY, torch.tensor(tile_counts, dtype=torch.int64)),
+        "tiles": MultiModalFieldConfig.flat_from_sizes(
+            MODALITY, torch.tensor(tile_counts, dtype=torch.int64)
+        ),
         "tile_counts": MultiModalFieldConfig.batched(MODALITY, keep_on_cpu=True),
     }
