@@ -78,5 +78,7 @@ def test_language_tensors_are_checked_too() -> None:
     del shapes["model.layers.3.mlp.experts.63.up_proj.weight"]
     shapes["lm_head.weight"] = (8, 8)
     weights = [(name, torch.empty(shape, device="meta")) for name, shape in shapes.items()]
-    with pytest.raises(ConfigurationError, match=r"lm_head\.weight is 8×8 .*experts\.63\.up_proj\.weight is missing"):
+    with pytest.raises(
+        ConfigurationError, match=r"lm_head\.weight is 8×8 .*experts\.63\.up_proj\.weight is missing"
+    ):
         list(check_language(PUBLISHED, weights))

@@ -177,6 +177,9 @@ class QueryEncoder(nn.Module):
         """Cosines and sines of positions 0 to n - 1: (n, 1, d) each, computed in float32."""
         d = self.config.head_dim
         exponent = torch.arange(0, d, 2, dtype=torch.float32, device=like.device) / d
-        angle = torch.arange(n, dtype=torch.float32, device=like.device)[:, None] / self.config.rope_theta**exponent
+        angle = (
+            torch.arange(n, dtype=torch.float32, device=like.device)[:, None]
+            / self.config.rope_theta**exponent
+        )
         angle = torch.cat([angle, angle], dim=-1)[:, None]
         return angle.cos().to(like.dtype), angle.sin().to(like.dtype)

@@ -75,7 +75,9 @@ def attend_bias(
 ) -> torch.Tensor:
     """The plain form: materialises batch * heads * n * n numbers."""
     mask = _bias(rows, columns)
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask)
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
+    )
     return out.transpose(1, 2)
 
 

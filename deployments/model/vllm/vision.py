@@ -109,7 +109,9 @@ class VisionTower(nn.Module):
 
     def _configure(self) -> None:
         for block in self.sam_model.blocks:
-            block.attn.kind = self.options.window_attention if block.attn.window else self.options.global_attention
+            block.attn.kind = (
+                self.options.window_attention if block.attn.window else self.options.global_attention
+            )
         for layer in self.qwen2_model.layers:
             layer.self_attn.kind = self.options.query_attention
         if self.options.compile:
@@ -128,16 +130,17 @@ class VisionTower(nn.Module):
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Compile, tune and capture every batch size, so that no request waits for it."""
-        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):
-            self._warm_up()
-
-    def _warm_up(self) -> None:
-        for side, sizes in self._streams():
-            for size in sorted(sizes, reverse=True):
-                pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.view_seperator.device)
-                self._encode(pixels)
-                if self.options.cuda_graphs:
-                    self._graphs[side, size] = self._capture(pixels)
+        device, options = self.view_seperator.device, self.options
+        if device.type == "cpu" and not options.compile:
+            return
+        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - PyTorch's own way
+            for side, sizes in self._streams():
+                # The largest first: what is compiled for it serves the others.
+                for size in sorted(sizes, reverse=True):
+                    pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=device)
+                    self._encode(pixels)
+                    if options.cuda_graphs:
+                        self._graphs[side, size] = self._capture(pixels)
 
     def _streams(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         return (
