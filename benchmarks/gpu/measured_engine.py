@@ -17,6 +17,7 @@ from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.meter import Meter
 from deployments.model.vllm.engine import VllmEngine
 from deployments.model.vllm.settings import VllmSettings
+from deployments.preprocess.settings import ViewSettings
 from deployments.types import GenerationOptions
 
 NEVER = 1_000_000
@@ -32,6 +33,15 @@ def engine_settings(model: str, overrides: dict[str, Any]) -> VllmSettings:
         **overrides,
     }
     return VllmSettings.model_validate(tree)
+
+
+def view_settings(settings: VllmSettings, options: dict[str, Any]) -> ViewSettings:
+    """Return the geometry of the model's views; `patch_size` is an option for small test models."""
+    return ViewSettings(
+        base_size=settings.base_size,
+        image_size=settings.image_size,
+        patch_size=options.get("patch_size", 16),
+    )
 
 
 class MeasuredEngine(VllmEngine):
