@@ -14,9 +14,9 @@ never computed. The position terms enter through a second small product with one
 """
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
+from torch.nn import functional
 
 LOG2_E = 1.4426950408889634
 """Softmax runs on powers of two."""
@@ -50,13 +50,13 @@ def position_products(
     """
     batch, n, heads, d = q.shape
     rest = width - table_h.shape[0]
-    both = torch.cat([F.pad(table_h, (0, 0, 0, rest)), F.pad(table_w, (0, 0, 0, rest))])
+    both = torch.cat([functional.pad(table_h, (0, 0, 0, rest)), functional.pad(table_w, (0, 0, 0, rest))])
     both = (both.float() * LOG2_E).to(q.dtype)
     return torch.bmm(q.reshape(batch * n, heads, d).transpose(0, 1), both.t().expand(heads, d, 2 * width))
 
 
 @triton.jit
-def _global_kernel(
+def _global_kernel(  # noqa: PLR0917 - a kernel's arguments are positional
     qkv, products, out, n_tokens, heads, scale,
     side: tl.constexpr, table: tl.constexpr, d: tl.constexpr,
     queries: tl.constexpr, lines: tl.constexpr, columns: tl.constexpr, precision: tl.constexpr,
@@ -111,7 +111,7 @@ def _global_kernel(
 
 
 @triton.jit
-def _window_kernel(
+def _window_kernel(  # noqa: PLR0915, PLR0917 - a kernel is one function, its arguments positional
     qkv, bias, products, out, side, heads, windows, scale,
     window: tl.constexpr, half: tl.constexpr, table: tl.constexpr, d: tl.constexpr,
     queries: tl.constexpr, keys: tl.constexpr, precision: tl.constexpr,
@@ -178,7 +178,7 @@ def _precision(dtype: torch.dtype) -> str:
 
 
 @torch.library.custom_op("dsocr::sam_global_attention", mutates_args=())
-def global_attention(
+def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
     qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 128, warps: int = 8, stages: int = 3
 ) -> torch.Tensor:
     """Attention of every token of a view to every other.
@@ -207,7 +207,7 @@ def global_attention(
 
 
 @global_attention.register_fake
-def _(
+def _(  # noqa: PLR0917 - as above
     qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 128, warps: int = 8, stages: int = 3
 ) -> torch.Tensor:
     batch, n, _, heads, d = qkv.shape
@@ -215,7 +215,7 @@ def _(
 
 
 @torch.library.custom_op("dsocr::sam_window_attention", mutates_args=())
-def window_attention(
+def window_attention(  # noqa: PLR0917 - an operator's arguments are positional
     qkv: torch.Tensor,
     bias: torch.Tensor,
     products: torch.Tensor,
@@ -254,7 +254,7 @@ def window_attention(
 
 
 @window_attention.register_fake
-def _(
+def _(  # noqa: PLR0917 - as above
     qkv: torch.Tensor,
     bias: torch.Tensor,
     products: torch.Tensor,
