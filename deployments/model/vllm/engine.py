@@ -65,6 +65,7 @@ class VllmEngine:
         self._settings = settings
         self._tokenizer = check(settings, folder)
         compat.set_environment(settings)
+        compat.patch_sampler()  # here too: where vLLM's processes are forked, they inherit it
         self._closed = False
         self._running: set[str] = set()
         try:
