@@ -179,7 +179,7 @@ def _precision(dtype: torch.dtype) -> str:
 
 @torch.library.custom_op("dsocr::sam_global_attention", mutates_args=())
 def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
-    qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 128, warps: int = 8, stages: int = 3
+    qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 64, warps: int = 4, stages: int = 3
 ) -> torch.Tensor:
     """Attention of every token of a view to every other.
 
@@ -187,7 +187,7 @@ def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
         qkv: (batch, side * side, 3, heads, d), contiguous; d a power of two, at least 16.
         products: of `position_products`, `TABLE` wide.
         side: of the grid, a multiple of `GRID_MULTIPLE`, at most `TABLE` / 2.
-        queries: per program.
+        queries: per program; this and the next two are the fastest of those tried on an H200.
         warps: per program.
         stages: of the pipeline that loads keys and values.
 
@@ -208,7 +208,7 @@ def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
 
 @global_attention.register_fake
 def _(  # noqa: PLR0917 - as above
-    qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 128, warps: int = 8, stages: int = 3
+    qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 64, warps: int = 4, stages: int = 3
 ) -> torch.Tensor:
     batch, n, _, heads, d = qkv.shape
     return qkv.new_empty((batch, n, heads * d))
@@ -221,7 +221,7 @@ def window_attention(  # noqa: PLR0917 - an operator's arguments are positional
     products: torch.Tensor,
     side: int,
     window: int,
-    queries: int = 64,
+    queries: int = 128,
     keys: int = 64,
     warps: int = 4,
     stages: int = 2,
@@ -260,7 +260,7 @@ def _(  # noqa: PLR0917 - as above
     products: torch.Tensor,
     side: int,
     window: int,
-    queries: int = 64,
+    queries: int = 128,
     keys: int = 64,
     warps: int = 4,
     stages: int = 2,
