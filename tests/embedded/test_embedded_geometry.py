@@ -181,7 +181,7 @@ def test_columns_part_at_aligned_gaps_and_a_wide_head_spans_them() -> None:
     pieces = [Box(300, 100, 700, 120)]
     for y in (130, 160, 190):
         pieces += [Box(100, y, 250, y + 20), Box(300, y, 400, y + 20), Box(600, y, 700, y + 20)]
-    borders = column_borders(table, pieces, Rules())
+    borders = column_borders(table, pieces, pieces, Rules())
     cells = aligned_cells(table, pieces, Rules(), borders)
     assert len(borders) == 2
     assert [(c.column, c.columns) for c in cells if c.row == 0] == [(0, 1), (1, 2)]
@@ -194,7 +194,7 @@ def test_a_column_of_few_signs_is_a_column() -> None:
         box for y in (100, 130, 160, 190, 220) for box in (Box(100, y, 250, y + 20), Box(600, y, 700, y + 20))
     ]
     pieces += [Box(560, 100, 575, 120), Box(560, 220, 575, 240)]
-    assert len(column_borders(table, pieces, Rules())) == 2
+    assert len(column_borders(table, pieces, pieces, Rules())) == 2
 
 
 @given(st.lists(boxes(), min_size=1, max_size=25), st.lists(boxes(), max_size=4))
@@ -206,7 +206,7 @@ def test_cells_tile_the_table(pieces: list[Box], rules: list[Box]) -> None:
         max(p.y2 for p in pieces),
     )
     found = Rules(tuple(rules), ())
-    borders = column_borders(table, pieces, found)
+    borders = column_borders(table, pieces, pieces, found)
     cells = aligned_cells(table, pieces, found, borders)
     slots = [(c.row, column) for c in cells for column in range(c.column, c.column + c.columns)]
     rows = 1 + max(c.row for c in cells)

@@ -3,30 +3,34 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 
 pytest.importorskip("vllm")
 
-from deployments.errors import EngineUnavailable, GenerationFailed, InvalidRequest  # noqa: E402
-from deployments.model.runaway import RunawaySettings  # noqa: E402
-from deployments.model.vllm.engine import VllmEngine  # noqa: E402
-from deployments.model.vllm.settings import VllmSettings  # noqa: E402
-from deployments.types import FinishReason, Generation, GenerationOptions, PreparedPage  # noqa: E402
-from tests.vllm.pages import page  # noqa: E402
-from tests.vllm.test_ngram import reference  # noqa: E402
+from deployments.errors import EngineUnavailable, GenerationFailed, InvalidRequest
+from deployments.model.runaway import RunawaySettings
+from deployments.model.vllm.engine import VllmEngine
+from deployments.model.vllm.settings import VllmSettings
+from deployments.types import FinishReason, Generation, GenerationOptions
+from tests.vllm.pages import page
+from tests.vllm.test_ngram import reference
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 STREAM_INTERVAL = 4
-SHORT = GenerationOptions(max_tokens=40, ngram_size=3)
+SHORT = GenerationOptions(max_tokens=40)
 
 
 def start(folder):
     return VllmEngine(
         VllmSettings(
             model=str(folder),
+            base_size=256,
+            image_size=192,
             dtype="float32",
             enforce_eager=True,
             kv_cache_memory_bytes=2**28,
@@ -57,13 +61,16 @@ async def read(engine, page, options=SHORT):
 async def tokens_of(engine, page, options):
     params = engine._sampling(options, len(page.views.token_ids))
     return [
-        token async for output in engine._outputs(page, params, paced=False) for token in output.outputs[0].token_ids
+        token
+        async for output in engine._outputs(page, params, paced=False)
+        for token in output.outputs[0].token_ids
     ]
 
 
 async def begun(engine, count):
-    """Wait until so many pages have their first token; vLLM has no event for it."""
-    while sum(not state.is_prefilling for state in engine._llm.output_processor.request_states.values()) < count:
+    """Wait until so many pages have their first token."""
+    states = engine._llm.output_processor.request_states
+    while sum(not s.is_prefilling for s in states.values()) < count:  # noqa: ASYNC110 - vLLM has no event
         await asyncio.sleep(0.01)
 
 
@@ -84,7 +91,7 @@ def test_a_page_comes_in_pieces_that_join_to_its_text(engine, loop):
 
 def test_without_streaming_the_text_is_the_same(engine, loop):
     _, streamed = loop(read(engine, page(tiles=2)))
-    pieces, whole = loop(read(engine, page(tiles=2), GenerationOptions(max_tokens=40, ngram_size=3, stream=False)))
+    pieces, whole = loop(read(engine, page(tiles=2), GenerationOptions(max_tokens=40, stream=False)))
     assert pieces == []
     assert whole.text == streamed.text
 
@@ -113,8 +120,8 @@ def test_confidence_is_a_probability(engine, loop):
 
 def test_no_ngram_repeats_and_nothing_else_changes(engine, loop):
     rule = GenerationOptions(max_tokens=200, ngram_size=3, ngram_window=50)
-    free = loop(tokens_of(engine, page(tiles=1), GenerationOptions(max_tokens=200, ngram_size=0)))
-    bound = loop(tokens_of(engine, page(tiles=1), rule))
+    free = loop(tokens_of(engine, page(tiles=6, seed=3), GenerationOptions(max_tokens=200, ngram_size=0)))
+    bound = loop(tokens_of(engine, page(tiles=6, seed=3), rule))
     broken = [i for i, token in enumerate(free) if token in reference(free[:i], 3, 50)]
     assert broken
     assert not any(token in reference(bound[:i], 3, 50) for i, token in enumerate(bound))
@@ -171,11 +178,30 @@ def test_the_answer_ends_with_the_context(engine, loop):
     assert generation.prompt_tokens + generation.output_tokens == 8_192
 
 
-def test_a_page_without_views_fails_alone(engine, loop):
-    bare = PreparedPage(index=0, width=1, height=1, dpi=None, prompt="")
+def broken_pages():
+    good = page(tiles=2)
+    views = good.views
+    yield replace(good, views=None)
+    yield replace(good, views=replace(views, token_ids=views.token_ids[:100]))
+    yield replace(good, views=replace(views, token_ids=np.roll(views.token_ids, 20)))
+    yield replace(good, views=replace(views, tiles=views.tiles[:1]))
+    yield replace(good, views=replace(views, tiles=np.repeat(views.tiles, 4, axis=0)))
+    yield replace(good, views=replace(views, global_view=views.global_view[:64]))
+    yield replace(good, views=replace(views, global_view=views.global_view.astype(np.float32)))
+
+
+@pytest.mark.parametrize("broken", list(broken_pages()))
+def test_a_broken_page_fails_alone(engine, loop, broken):
     with pytest.raises(GenerationFailed):
-        loop(read(engine, bare))
-    loop(engine.check_health())
+        loop(read(engine, broken))
+    assert loop(read(engine, page()))[1].output_tokens == 40
+
+
+def test_views_that_lie_in_shared_memory_are_read(engine, loop):
+    shared = page(tiles=2)
+    for pixels in (shared.views.global_view, shared.views.tiles):
+        pixels.setflags(write=False)
+    assert loop(read(engine, shared))[1].text == loop(read(engine, page(tiles=2)))[1].text
 
 
 def test_when_the_core_is_killed_pages_fail_and_health_says_so(engine, loop):
@@ -202,7 +228,9 @@ def test_closing_ends_pages_and_processes(model_folder, loop):
     family += [child for process in family for child in process.children(recursive=True)]
 
     async def close():
-        reader = asyncio.create_task(read(engine, page(), GenerationOptions(ngram_size=2, ngram_window=8_000)))
+        reader = asyncio.create_task(
+            read(engine, page(), GenerationOptions(ngram_size=2, ngram_window=8_000))
+        )
         await begun(engine, 1)
         await engine.close()
         with pytest.raises(EngineUnavailable, match="closed"):

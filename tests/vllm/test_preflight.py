@@ -11,11 +11,11 @@ pytest.importorskip("tokenizers")
 from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat, preflight
 from deployments.model.vllm.settings import VllmSettings
-from tests.vllm.tiny_model import write_model
 
 pytestmark = pytest.mark.vllm
 
 GIB = 2**30
+SIZES = {"base_size": 256, "image_size": 192}  # of the tiny model's views
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(model_folder, tmp_path):
 
 
 def refusal(folder, **settings):
-    settings = VllmSettings(model=str(folder), **settings)
+    settings = VllmSettings(model=str(folder), **(SIZES | settings))
     with pytest.raises(ConfigurationError) as refused:
         preflight.check(settings, preflight.locate(settings).folder)
     return refused.value.message
@@ -35,7 +35,7 @@ def shards(folder):
 
 
 def test_a_whole_folder_passes_and_gives_its_tokenizer(model_folder):
-    settings = VllmSettings(model=str(model_folder))
+    settings = VllmSettings(model=str(model_folder), **SIZES)
     found = preflight.locate(settings)
     assert found == (model_folder, None)
     assert preflight.check(settings, model_folder).token_to_id("<image>") == 128815
@@ -81,6 +81,11 @@ def test_another_model(folder, change):
     assert "holds another model" in refusal(folder)
 
 
+@pytest.mark.parametrize("size", ["base_size", "image_size"])
+def test_sizes_that_are_not_the_models(folder, size):
+    assert "global views of 256 pixels and tiles of 192" in refusal(folder, **{size: 640})
+
+
 def test_another_models_tokenizer(folder):
     path = folder / "tokenizer.json"
     path.write_text(path.read_text().replace('"<image>"', '"<img>"'))
@@ -113,7 +118,7 @@ def test_no_weights_at_all(folder):
     for path in [*shards(folder), folder / "model.safetensors.index.json"]:
         path.unlink()
     assert "no safetensors weights" in refusal(folder)
-    settings = VllmSettings(model=str(folder), load_format="dummy")
+    settings = VllmSettings(model=str(folder), **SIZES, load_format="dummy")
     preflight.check(settings, folder)
 
 

@@ -130,9 +130,16 @@ def random_weights(vision: VisionConfig, seed: int) -> dict[str, torch.Tensor]:
     weights = {}
     for name, shape in shapes.items():
         is_norm = "norm" in name and name.endswith("weight")
-        sharp = 4 if name.startswith("model.layers") and name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight")) else 1
+        sharp = (
+            4
+            if name.startswith("model.layers")
+            and name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight"))
+            else 1
+        )
         weights[name] = (
-            torch.ones(shape) if is_norm else torch.randn(shape, generator=generator) * sharp * shape[-1] ** -0.5
+            torch.ones(shape)
+            if is_norm
+            else torch.randn(shape, generator=generator) * sharp * shape[-1] ** -0.5
         )
     return weights
 

@@ -44,14 +44,13 @@ def rules_in(ink: Ink, box: Box, text_height: float) -> Rules:
     Args:
         ink: of the page.
         box: where to look.
-        text_height: of the lines there, in pixels: a rule is longer than letters are tall.
+        text_height: of the lines there, in pixels: a rule is taller than letters, and longer than a dash.
     """
     part = ink[box.y1 : box.y2, box.x1 : box.x2]
     if part.size == 0:
         return Rules()
-    shortest = max(12, round(1.8 * text_height))
-    across = _segments(part, (shortest, 1), box)
-    down = _segments(part, (1, shortest), box)
+    across = _segments(part, (max(12, round(1.8 * text_height)), 1), box)
+    down = _segments(part, (1, max(12, round(0.85 * text_height))), box)
     return Rules(
         tuple(rule for rule in across if height(rule) <= _THICKEST_RULE and width(rule) > 4 * height(rule)),
         tuple(rule for rule in down if width(rule) <= _THICKEST_RULE and height(rule) > 4 * width(rule)),

@@ -17,6 +17,7 @@ from deployments.model.embedded.locate import find_text
 from deployments.model.embedded.markup_writer import grounded, html_table, plain, reference_of, text_table
 from deployments.model.embedded.paragraphs import ReadRow
 from deployments.model.embedded.parts import Part, parts_of
+from deployments.model.embedded.pictures import find_pictures
 from deployments.model.embedded.prompts import Form, Wish
 from deployments.model.embedded.rows import Row
 from deployments.model.embedded.settings import EmbeddedSettings
@@ -126,6 +127,7 @@ class PageReader:
             return
         regions = self._layout.find(page.image) if self._layout and lines else []
         page.check()
+        regions += find_pictures(page.image, [line.box for line in lines], regions)
         parts = parts_of(
             lines,
             regions,

@@ -136,15 +136,12 @@ def _place(group: Group, groups: Sequence[Group], page: Box) -> PartKind:
     # The gaps to what stands above and below; pieces of the same row do not count.
     above = [box.y1 - o.box.y2 for o in others if (o.box.y1 + o.box.y2) / 2 < middle - size]
     below = [o.box.y1 - box.y2 for o in others if (o.box.y1 + o.box.y2) / 2 > middle + size]
-    if group.label == "header" and (box.y2 < 0.2 * page.y2):
-        return "header"
-    if group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below):
-        return "footer"
     usual = statistics.median(other.height for other in others)
-    if group.label == "title" or len(group.rows) > 1 or size > 1.3 * usual:
-        return "text"
-    if box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size:
+    alone = group.label != "title" and len(group.rows) == 1 and size <= 1.3 * usual
+    at_top = alone and box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size
+    at_bottom = alone and box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size
+    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2):
         return "header"
-    if box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size:
+    if at_bottom or (group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below)):
         return "footer"
     return "text"

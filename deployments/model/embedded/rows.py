@@ -97,10 +97,10 @@ def rows_of(
         edge = statistics.median(ends)
         for left, right in beside.items():
             number = lines[right]
-            if left not in right_of and right not in taken and width(number.box) < 3 * number.height:
-                if abs(number.box.x2 - edge) < number.height:
-                    right_of[left] = right
-                    taken.add(right)
+            in_place = abs(number.box.x2 - edge) < number.height and width(number.box) < 3 * number.height
+            if in_place and left not in right_of and right not in taken:
+                right_of[left] = right
+                taken.add(right)
     rows = []
     for index in order:
         if index in taken:

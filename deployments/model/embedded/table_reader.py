@@ -62,26 +62,22 @@ def read_table(
         pieces = [piece for line in lines for piece in _parted_by_rules(line, cells)]
     else:
         words = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame, rules)]
-        borders = column_borders(frame, words, rules)
+        apart = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame, rules, [])]
+        borders = column_borders(frame, words, apart, rules)
         pieces = [piece for line in lines for piece in _parted_by_blanks(line, text, frame, rules, borders)]
         cells = aligned_cells(frame, [piece.box for piece in pieces], rules, borders)
     dealt: list[list[_Piece]] = [[] for _ in cells]
     for piece in pieces:
         best = max(range(len(cells)), key=lambda index: _fit(piece.box, cells[index].box))
         dealt[best].append(piece)
-    covered = [piece.box for piece in pieces]
-    return tidy_cells(
-        [
-            (
-                cell.row,
-                cell.column,
-                cell.rows,
-                cell.columns,
-                _text(found or _missed(cell.box, table, covered, text, frame, size), read),
-            )
-            for cell, found in zip(cells, dealt, strict=True)
-        ]
-    )
+    rest = text.copy()
+    for box in (_inside(piece.box, frame) for piece in pieces):
+        rest[box.y1 : box.y2, box.x1 : box.x2] = 0
+    texts = []
+    for cell, found in zip(cells, dealt, strict=True):
+        content = _text(found or _missed(cell.box, table, rest, frame, size), read)
+        texts.append((cell.row, cell.column, cell.rows, cell.columns, content))
+    return tidy_cells(texts)
 
 
 def _text(pieces: Sequence[_Piece], read: Callable[[TextLine], str]) -> str:
@@ -164,19 +160,13 @@ def _cut(box: Box, gaps: Sequence[tuple[int, int]]) -> list[_Piece]:
     return [_Piece(piece) for piece in pieces if width(piece) > 2]
 
 
-def _missed(
-    cell: Box, table: Box, covered: Sequence[Box], text: Ink, frame: Box, size: float
-) -> list[_Piece]:
+def _missed(cell: Box, table: Box, rest: Ink, frame: Box, size: float) -> list[_Piece]:
     """Return what the detector overlooked in a cell: a dash or a single digit."""
     top, bottom = max(cell.y1, table.y1) + 2, min(cell.y2, table.y2) - 2
     slot = _inside(Box(max(cell.x1, table.x1) + 2, top, min(cell.x2, table.x2) - 2, bottom), frame)
     if width(slot) < 4 or height(slot) < 4:
         return []
-    part = text[slot.y1 : slot.y2, slot.x1 : slot.x2].copy()
-    for box in covered:
-        hidden = _inside(box, frame)
-        top, left = max(0, hidden.y1 - slot.y1), max(0, hidden.x1 - slot.x1)
-        part[top : max(0, hidden.y2 - slot.y1), left : max(0, hidden.x2 - slot.x1)] = 0
+    part = rest[slot.y1 : slot.y2, slot.x1 : slot.x2]
     bounds = ink_bounds(part, Box(0, 0, part.shape[1], part.shape[0]))
     if bounds is None or not 0.25 * size <= width(bounds) <= 0.8 * width(slot):
         return []
@@ -186,15 +176,8 @@ def _missed(
         or np.count_nonzero(part) < 0.02 * size * size
     ):
         return []
-    left, middle = frame.x1 + slot.x1 + bounds.x1, frame.y1 + slot.y1 + centre(bounds)[1]
-    pad, half = round(0.35 * size), max(height(bounds) / 2 + 0.15 * size, 0.6 * size)
-    return [
-        _Piece(
-            Box(
-                max(0, left - pad),
-                max(0, round(middle - half)),
-                left + width(bounds) + pad,
-                round(middle + half),
-            )
-        )
-    ]
+    middle, pad = frame.y1 + slot.y1 + centre(bounds)[1], round(0.35 * size)
+    half = max(height(bounds) / 2 + 0.15 * size, 0.6 * size)
+    left = frame.x1 + slot.x1 + bounds.x1
+    right = left + width(bounds)
+    return [_Piece(Box(max(0, left - pad), max(0, round(middle - half)), right + pad, round(middle + half)))]

@@ -105,18 +105,19 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules, borders: Sequ
     return sorted(cells, key=lambda cell: (cell.row, cell.column))
 
 
-def column_borders(table: Box, pieces: Sequence[Box], rules: Rules) -> list[int]:
+def column_borders(table: Box, words: Sequence[Box], pieces: Sequence[Box], rules: Rules) -> list[int]:
     """Return the x of the borders between columns, ascending.
 
     Columns are parted where two rows in three have no text, and at long vertical rules.
 
     Args:
         table: where it is.
-        pieces: of text in it, parted at every gap that might be one between columns.
+        words: in it, or parts of lines: parted at every gap that might be one between columns.
+        pieces: of text in it, parted only where words stand too far apart to be of one cell.
         rules: found in it.
     """
     size = statistics.median(height(piece) for piece in pieces) if pieces else 1.0
-    rows = [row for row in text_rows(pieces) if len(row) > 1]
+    rows = [row for row in text_rows(words) if len(row) > 1]
     # A detected piece is some 0.15 of its height wider at each end than its letters.
     inset = round(0.15 * size)
     crossings = [0] * width(table)
@@ -143,7 +144,7 @@ def column_borders(table: Box, pieces: Sequence[Box], rules: Rules) -> list[int]
 
 
 def _around(left: int, right: int, inset: int, pieces: Sequence[Box]) -> list[tuple[int, int]]:
-    """Part a gap around the pieces inside it: a column that few rows fill, such as currency signs."""
+    """Part a gap around what stands inside it: a column that few rows fill, as with currency signs."""
     inside = sorted(
         (piece.x1 + inset, piece.x2 - inset)
         for piece in pieces
@@ -151,8 +152,7 @@ def _around(left: int, right: int, inset: int, pieces: Sequence[Box]) -> list[tu
     )
     gaps, start = [], left
     for low, high in inside:
-        if low > start:
-            gaps.append((start, low))
+        gaps.append((start, low))
         start = max(start, high)
     gaps.append((start, right))
     return [(low, high) for low, high in gaps if high - low > inset]
