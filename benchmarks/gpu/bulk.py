@@ -34,9 +34,8 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     documents = max(round(spec.options.get("bulk_pages", PAGES) / spec.distinct_pages), 1)
-    manifest = pa.table(
-        {"doc_id": [f"document-{n:05}" for n in range(documents)], "uri": [spec.pages_pdf] * documents}
-    )
+    names = [f"document-{number:05}" for number in range(documents)]
+    manifest = pa.table({"doc_id": names, "uri": [spec.pages_pdf] * documents})
     pq.write_table(manifest, folder / "manifest.parquet")
     journal = Path(spec.out) / f"{spec.name}.journal"
     journal.unlink(missing_ok=True)

@@ -67,15 +67,8 @@ def main() -> None:
 def _load(spec: Spec, url: str, in_flight: int) -> dict[str, Any]:
     """Run the load generator and return what it noted."""
     target = Path(spec.out) / f"{spec.name}.answers.json"
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.gpu.http_load",
-        str(spec.path),
-        url,
-        str(in_flight),
-        str(target),
-    ]
+    arguments = [str(spec.path), url, str(in_flight), str(target)]
+    command = [sys.executable, "-m", "benchmarks.gpu.http_load", *arguments]
     subprocess.run(command, check=True, env=os.environ)  # noqa: S603 - our own module
     return dict(json.loads(target.read_text()))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.gpu.lengths import UnderWay
-from benchmarks.gpu.load import Answer, closed_loop
+from benchmarks.gpu.load import Answer, Load, closed_loop
 from benchmarks.gpu.pages import single_pages
 from benchmarks.gpu.spec import Spec
 
@@ -31,10 +31,9 @@ class Service:
     async def read(self, number: int, length: int, ngram_size: int) -> Answer:
         """Post a page; how long its answer is, the service's engine says."""
         document = self._documents[number % len(self._documents)]
+        form = {"file": ("page.pdf", document, "application/pdf")}
         try:
-            reply = await self._client.post(
-                self._url, files={"file": ("page.pdf", document, "application/pdf")}
-            )
+            reply = await self._client.post(self._url, files=form)
         except httpx.HTTPError as error:
             await asyncio.sleep(PAUSE_S)
             return Answer(0, type(error).__name__)
@@ -52,20 +51,22 @@ class Service:
         raise NotImplementedError
 
 
-async def main() -> None:
+def main() -> None:
     """Post pages as the command line's spec says, and write down what came of them."""
     spec, url, in_flight, target = Spec.from_command_line(), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-    documents = single_pages(Path(spec.pages_pdf), spec.distinct_pages)
-    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    async with httpx.AsyncClient(timeout=None, limits=limits) as client:  # noqa: S113 - pages may take as long as they do
-        service = Service(client, url, documents)
-        load = await closed_loop(service, spec.phases[0], in_flight, [0], ())
-    # A page that failed is no page.
-    answered = [visit for visit in load.visits if visit.tokens]
+    load = asyncio.run(_load(spec, url, in_flight))
+    answered = [visit for visit in load.visits if visit.tokens]  # a page that failed is no page
     target.write_text(
         json.dumps({"began": load.began, "window": load.window, "reasons": load.reasons, "visits": answered})
     )
 
 
+async def _load(spec: Spec, url: str, in_flight: int) -> Load:
+    documents = single_pages(Path(spec.pages_pdf), spec.distinct_pages)
+    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
+    async with httpx.AsyncClient(timeout=None, limits=limits) as client:  # noqa: S113 - a page may take long
+        return await closed_loop(Service(client, url, documents), spec.phases[0], in_flight, [0], ())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -76,14 +76,8 @@ class EnginePlan:
                         if isinstance(piece, str):
                             yield piece
                             continue
-                        note = Note(
-                            sent,
-                            time.time(),
-                            piece.output_tokens,
-                            length,
-                            self.meter.tokens,
-                            self.meter.prefilled,
-                        )
+                        counted = (self.meter.tokens, self.meter.prefilled)
+                        note = Note(sent, time.time(), piece.output_tokens, length, *counted)
                         self._journal.write(json.dumps(note) + "\n")
                         yield replace(piece, finish_reason=FinishReason.STOP)
 

@@ -46,7 +46,7 @@ class Watch:
 
     def kill_what_is_left(self) -> None:
         """End every process that the run started and that still runs; Ray's and vLLM's may outlive it."""
-        for (pid, created), _ in self._cpu.items():
+        for pid, created in self._cpu:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 if process.create_time() == created:
