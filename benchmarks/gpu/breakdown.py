@@ -18,8 +18,8 @@ from vllm import SamplingParams
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.serial_utils import MsgpackDecoder, MsgpackEncoder
 
+from benchmarks.gpu.engine_settings import view_settings
 from benchmarks.gpu.lengths import UnderWay
-from benchmarks.gpu.measured_engine import view_settings
 from benchmarks.gpu.pages import DPI, preprocessor
 from benchmarks.gpu.spec import Spec
 from deployments.model.runaway import RunawayDetector

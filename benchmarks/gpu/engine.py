@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import breakdown, pages
+from benchmarks.gpu.engine_settings import engine_settings, view_settings
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.load import Answer, run_phase
-from benchmarks.gpu.measured_engine import MeasuredEngine, engine_settings, view_settings
+from benchmarks.gpu.measured_engine import MeasuredEngine
 from benchmarks.gpu.spec import Spec
 from deployments.model.engine import read_page
 from deployments.types import GenerationOptions, PreparedPage

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -86,7 +85,9 @@ class Runner:
                 error = "it took too long and was stopped"
             finally:
                 watch.stop()
-                _end_group(process)
+                process.kill()
+                process.wait()
+                watch.kill_what_is_left()
         result = json.loads(spec.result_path.read_text()) if spec.result_path.is_file() else {}
         for phase in result.get("phases", {}).values():
             phase.update(watch.figures(phase["window"]))
@@ -153,13 +154,6 @@ def _commit() -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever the run left behind in its session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _headline(result: dict[str, Any]) -> str:
