@@ -63,6 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=float, default=590, help="seconds after which no further run is begun"
     )
+    parser.add_argument("--commit", help="that is measured, where this is no checkout")
     parser.add_argument("--timeout", type=float, default=420, help="longest time of one run in seconds")
     return parser.parse_args()
 
@@ -94,7 +95,7 @@ def main() -> int:
         options=plan.pairs(args.option),
     )
     specs = plan.sweep(base, args.sweep) if args.sweep else plan.modes(base, args.modes.split(","))
-    runner = Runner(out, began, args.budget, args.timeout)
+    runner = Runner(out, began, args.budget, args.timeout, args.commit)
     results = [runner.run(spec) for spec in specs]
     summary = report.summary(results, runner.hardware)
     (out / "summary.json").write_text(json.dumps(summary, indent=1))

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from deployments.model.vllm import query_encoder, sam
 from deployments.model.vllm.compiling import compile_forward, vary_batch
@@ -38,7 +38,11 @@ TINY = VisionConfig(
         downsample_channels=(24, 48),
     ),
     encoder=QueryEncoderConfig(
-        hidden_size=48, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, intermediate_size=64
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        intermediate_size=64,
     ),
     image_size=16,
     tile_size=16,
@@ -70,7 +74,7 @@ class Bench:
         value = None
         try:
             value = self.results[name] = work()
-        except Exception as error:  # noqa: BLE001 - one variant's failure is a result, the others go on
+        except Exception as error:
             self.results["failed"][name] = f"{type(error).__name__}: {error}"[:400]
         print(f"[{time.monotonic() - self.begun:6.1f} s, took {time.monotonic() - begun:5.1f}] {name}: "
               f"{self.results['failed'].get(name) or json.dumps(value)}", flush=True)  # fmt: skip
@@ -121,7 +125,9 @@ def randomise(module: torch.nn.Module) -> None:
             parameter.data.normal_(0, 0.1)
 
 
-def attention_errors(bench: Bench, config: VisionConfig, kinds: tuple[str, ...], window: int) -> Callable[[], Any]:
+def attention_errors(
+    bench: Bench, config: VisionConfig, kinds: tuple[str, ...], window: int
+) -> Callable[[], Any]:
     """Each form against the plain one in float32, for both grids."""
 
     def work() -> dict[str, Any]:
@@ -139,18 +145,22 @@ def attention_errors(bench: Bench, config: VisionConfig, kinds: tuple[str, ...],
                 half.kind = kind
                 try:
                     found[f"{kind}@{side}"] = round(deviation(half(x.to(bench.dtype)), reference), 5)
-                except Exception as error:  # noqa: BLE001 - as in `step`
+                except Exception as error:
                     found[f"{kind}@{side}"] = f"{type(error).__name__}: {error}"[:200]
         return found
 
     return work
 
 
-def attention_times(bench: Bench, config: VisionConfig, kind: str, window: int, side: int, batch: int) -> Callable[[], Any]:
+def attention_times(  # noqa: PLR0917 - as below
+    bench: Bench, config: VisionConfig, kind: str, window: int, side: int, batch: int
+) -> Callable[[], Any]:
     """Milliseconds of one compiled attention, projections included, for a batch."""
 
     def work() -> float:
-        module = sam.Attention(config.sam, window, config.grid(config.image_size)).to(bench.device, bench.dtype)
+        module = sam.Attention(config.sam, window, config.grid(config.image_size)).to(
+            bench.device, bench.dtype
+        )
         randomise(module)
         module.kind = kind
         compile_forward(module, bench.backend)
@@ -177,20 +187,38 @@ def kernel_sweep(bench: Bench, config: VisionConfig, side: int, batch: int, wind
             "products": bench.milliseconds(lambda: fused.position_products(qkv[:, :, 0], table, table, width))
         }
         if window:
-            settings = [(64, 64, 4, 2), (64, 64, 4, 3), (128, 64, 8, 2), (64, 32, 4, 2), (64, 128, 4, 2), (128, 64, 4, 2)]
+            settings = [
+                (64, 64, 4, 2),
+                (64, 64, 4, 3),
+                (128, 64, 8, 2),
+                (64, 32, 4, 2),
+                (64, 128, 4, 2),
+                (128, 64, 4, 2),
+            ]
         else:
-            settings = [(128, 0, 8, 3), (128, 0, 8, 2), (128, 0, 8, 4), (64, 0, 4, 3), (64, 0, 4, 2), (128, 0, 4, 3)]
+            settings = [
+                (128, 0, 8, 3),
+                (128, 0, 8, 2),
+                (128, 0, 8, 4),
+                (64, 0, 4, 3),
+                (64, 0, 4, 2),
+                (128, 0, 4, 3),
+            ]
         for queries, keys, warps, stages in settings:
             name = f"q{queries} k{keys or 64} w{warps} s{stages}"
 
-            def run(queries: int = queries, keys: int = keys, warps: int = warps, stages: int = stages) -> torch.Tensor:
+            def run(
+                queries: int = queries, keys: int = keys, warps: int = warps, stages: int = stages
+            ) -> torch.Tensor:
                 if window:
-                    return fused.window_attention(qkv, bias, products, side, window, queries, keys, warps, stages)
+                    return fused.window_attention(
+                        qkv, bias, products, side, window, queries, keys, warps, stages
+                    )
                 return fused.global_attention(qkv, products, side, queries, warps, stages)
 
             try:
                 found[name] = bench.milliseconds(run)
-            except Exception as error:  # noqa: BLE001 - as in `step`
+            except Exception as error:
                 found[name] = f"{type(error).__name__}: {error}"[:200]
         if not window:
             flops = 4 * batch * heads * d * (side * side) ** 2
@@ -251,7 +279,7 @@ def linears(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], Any
                 error = round(deviation(layer(x[:256]), exact), 4)
                 ms = bench.milliseconds(lambda layer=layer, x=x: layer(x))
                 found[name] += [ms, round(scale / ms), error]
-            except Exception as error:  # noqa: BLE001 - as in `step`
+            except Exception as error:
                 found[name].append(f"{type(error).__name__}: {error}"[:200])
         return found
 
@@ -266,10 +294,15 @@ def make_tower(bench: Bench, config: VisionConfig, options: VisionOptions) -> Vi
     return tower.to(bench.device, bench.dtype)
 
 
-def tower_times(
-    bench: Bench, config: VisionConfig, options: VisionOptions, views: tuple[int, ...], tiles: tuple[int, ...], reference: dict[int, torch.Tensor],
+def tower_times(  # noqa: PLR0917 - each call names a step beside them
+    bench: Bench,
+    config: VisionConfig,
+    options: VisionOptions,
+    views: tuple[int, ...],
+    tiles: tuple[int, ...],
+    reference: dict[int, torch.Tensor],
     breakdown: bool = False,
-) -> Callable[[], Any]:  # fmt: skip
+) -> Callable[[], Any]:
     """A whole tower: milliseconds for each batch, per view and per page of six tiles, and its error."""
 
     def work() -> dict[str, Any]:
@@ -284,14 +317,16 @@ def tower_times(
                 pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=bench.device)
                 with torch.inference_mode(), torch._dynamo.config.patch(recompile_limit=64):
                     if size == sizes[0] and side in reference:
-                        found[f"error@{side}"] = round(deviation(tower._encode(pixels[:2]), reference[side]), 5)
+                        found[f"error@{side}"] = round(
+                            deviation(tower._encode(pixels[:2]), reference[side]), 5
+                        )
                     if options.cuda_graphs and not bench.rehearse:
                         tower._encode(pixels)
                         run = tower._capture(pixels)
                         ms = bench.milliseconds(lambda run=run, pixels=pixels: run(pixels), 0.4)
                     else:
                         ms = bench.milliseconds(lambda pixels=pixels: tower._encode(pixels), 0.4)
-                    found[f"{size}×{side}"] = ms
+                    found[f"{size} of {side}"] = ms
                     each[side] = min(each.get(side, 1e9), ms / size)
                     if breakdown and size == sizes[0]:
                         found[f"parts@{side}"] = parts(bench, tower, pixels)
@@ -315,7 +350,9 @@ def parts(bench: Bench, tower: VisionTower, pixels: torch.Tensor) -> dict[str, f
     return {
         "embed": bench.milliseconds(lambda: model.embed(vary_batch(pixels))),
         "sam windowed": round(count * bench.milliseconds(lambda: windowed(vary_batch(x))), 3),
-        "sam global": round((len(model.blocks) - count) * bench.milliseconds(lambda: whole(vary_batch(x))), 3),
+        "sam global": round(
+            (len(model.blocks) - count) * bench.milliseconds(lambda: whole(vary_batch(x))), 3
+        ),
         "one windowed mlp": bench.milliseconds(lambda: windowed.mlp(x)),
         "neck": bench.milliseconds(lambda: model.downsample(vary_batch(x))),
         "query encoder": bench.milliseconds(lambda: encoder(images)),
@@ -335,13 +372,16 @@ def tuned_mlp(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], A
             torch._dynamo.reset()
             tuned = torch.compile(module, mode="max-autotune-no-cudagraphs")
             found["max-autotune"] = bench.milliseconds(lambda: tuned(x))
-        found["gelu alone"] = bench.milliseconds(lambda h=module.lin1(x): F.gelu(h))
+        hidden = module.lin1(x)
+        found["gelu alone"] = bench.milliseconds(lambda: functional.gelu(hidden))
         return found
 
     return work
 
 
-def best(results: dict[str, Any], prefix: str, kinds: tuple[str, ...], sides: list[int], weights: list[float]) -> str:
+def best(
+    results: dict[str, Any], prefix: str, kinds: tuple[str, ...], sides: list[int], weights: list[float]
+) -> str:
     """The form with the least time over both kinds of view; the first where none was timed on all."""
     total = {}
     for kind in kinds:
@@ -352,9 +392,11 @@ def best(results: dict[str, Any], prefix: str, kinds: tuple[str, ...], sides: li
     return min(total, key=total.__getitem__, default=kinds[0])
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 - a list of steps, best read in one piece
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=pathlib.Path, help="file for the results, written after every step")
     parser.add_argument("--budget", type=float, default=300.0, help="seconds after which no new step begins")
     parser.add_argument("--rehearse", action="store_true", help="tiny, on the CPU")
@@ -374,7 +416,11 @@ def main() -> None:
         bench.results["device"] = torch.cuda.get_device_name()
     bench.results["torch"] = torch.__version__
 
-    kinds = (("folded_math",), ("matmul",)) if args.rehearse else (("triton", "folded_fa3", "folded_cudnn", "folded_flash", "bias"), WINDOW[:-1])
+    kinds = (
+        (("folded_math",), ("matmul",))
+        if args.rehearse
+        else (("triton", "folded_fa3", "folded_cudnn", "folded_flash", "bias"), WINDOW[:-1])
+    )
     bench.step("errors global", attention_errors(bench, config, kinds[0], 0))
     bench.step("errors window", attention_errors(bench, config, kinds[1], window))
     reference: dict[int, torch.Tensor] = {}
@@ -389,9 +435,13 @@ def main() -> None:
         return "done"
 
     bench.step("float32 tower", exact)
-    default = replace(VisionOptions.plain(), compile="eager") if args.rehearse else VisionOptions(cuda_graphs=False)
+    default = (
+        replace(VisionOptions.plain(), compile="eager") if args.rehearse else VisionOptions(cuda_graphs=False)
+    )
     bench.step("tower", tower_times(bench, config, default, views, tiles, reference, True))
-    bench.step("tower, graphs", tower_times(bench, config, replace(default, cuda_graphs=True), *few, reference))
+    bench.step(
+        "tower, graphs", tower_times(bench, config, replace(default, cuda_graphs=True), *few, reference)
+    )
     if not args.rehearse:
         for side, batch in grids[::-1]:
             bench.step(f"sweep global@{side}", kernel_sweep(bench, config, side, batch, 0))
@@ -411,7 +461,9 @@ def main() -> None:
         default,
         global_attention=best(bench.results, "global", GLOBAL, sides, weights),
         window_attention=best(bench.results, "window", WINDOW, sides, weights),
-        query_attention=best(bench.results, "query", QUERY, [config.view_tokens, config.tile_tokens], weights),
+        query_attention=best(
+            bench.results, "query", QUERY, [config.view_tokens, config.tile_tokens], weights
+        ),
     )
     bench.results["chosen"] = [chosen.global_attention, chosen.window_attention, chosen.query_attention]
     print("chosen", bench.results["chosen"], flush=True)

@@ -1,4 +1,4 @@
-"""Draw harbour.pdf and photo.jpg, the documents that the README and the tests show: python examples/draw.py
+"""Draw harbour.pdf and photo.jpg, the documents of the README: python examples/draw.py.
 
 harbour.pdf has two pages: a title, prose, a ruled table, and prose in two columns round a figure.
 photo.jpg is its first page as a camera held upright stores it, turned, with EXIF orientation 6.
@@ -53,8 +53,12 @@ def harbour() -> pymupdf.Document:
     page.insert_textbox((220, 85, 380, 260), COLUMNS[1], fontsize=12, fontname="tiro")
     sea, hull = (0.2, 0.45, 0.7), (0.45, 0.25, 0.1)
     page.draw_rect((90, 300, 330, 420), color=sea, fill=(0.85, 0.93, 1))
-    page.draw_polyline([(130, 380), (290, 380), (270, 405), (150, 405)], color=hull, fill=hull, closePath=True)
-    page.draw_polyline([(205, 380), (205, 315), (260, 370)], color=(0.5, 0.5, 0.5), fill=(1, 1, 1), closePath=True)
+    page.draw_polyline(
+        [(130, 380), (290, 380), (270, 405), (150, 405)], color=hull, fill=hull, closePath=True
+    )
+    page.draw_polyline(
+        [(205, 380), (205, 315), (260, 370)], color=(0.5, 0.5, 0.5), fill=(1, 1, 1), closePath=True
+    )
     page.insert_text((150, 445), "Figure 1: The Heron at anchor", fontsize=11, fontname="tiit")
     return document
 

@@ -181,7 +181,7 @@ async def _run(
     converter: Converter
     if server is None:
         # with --server the engines' libraries, which take seconds to load, are not wanted
-        from serve_app.local_converter import local_converter  # noqa: PLC0415 - see above
+        from serve_app.local_converter import local_converter
 
         converter = local_converter(settings)
     else:

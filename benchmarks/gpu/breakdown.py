@@ -18,6 +18,7 @@ from vllm import SamplingParams
 from vllm.v1.engine import EngineCoreRequest
 from vllm.v1.serial_utils import MsgpackDecoder, MsgpackEncoder
 
+from benchmarks.gpu.engine_settings import view_settings
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.pages import DPI, preprocessor
 from benchmarks.gpu.spec import Spec
@@ -25,11 +26,13 @@ from deployments.model.runaway import RunawayDetector
 from deployments.model.vllm.detokenize import TextStream
 from deployments.model.vllm.inputs import engine_input
 from deployments.postprocess.postprocessor import Postprocessor
-from deployments.preprocess.settings import ViewSettings
 from deployments.types import FinishReason, Generation, PageRequest
 
 if TYPE_CHECKING:
     from benchmarks.gpu.engine import Fed
+
+VISION_BATCHES = (1, 2, 4, 7)
+"""Pages; 7 is what a step of 8,192 tokens takes."""
 
 DECODE_STEPS = 160
 PIECE = 64
@@ -42,7 +45,7 @@ async def measure(spec: Spec, fed: "Fed") -> dict[str, Any]:
     found: dict[str, Any] = {"mean_tokens": mean}
     found |= _prepare(spec, fed)
     found |= _transport(fed)
-    found |= await _vision(fed)
+    found |= await _vision(spec, fed)
     found["prefill_ms_per_page"] = round(await _prefill(fed), 2)
     found |= await _decode(fed, mean)
     found |= _after(fed, int(mean))
@@ -52,9 +55,7 @@ async def measure(spec: Spec, fed: "Fed") -> dict[str, Any]:
 def _prepare(spec: Spec, fed: "Fed") -> dict[str, float]:
     """Drawing and tiling, on one core."""
     data = Path(spec.pages_pdf).read_bytes()
-    settings = fed.engine.settings
-    views = ViewSettings(base_size=settings.base_size, image_size=settings.image_size)
-    prepare = preprocessor(spec.model, views).prepare
+    prepare = preprocessor(spec.model, view_settings(fed.engine.settings, spec.options)).prepare
     numbers = range(min(spec.distinct_pages, 12))
     with pymupdf.open(stream=data) as document:
         drawn = _ms(lambda number: document[number].get_pixmap(dpi=DPI, alpha=False), numbers)
@@ -77,12 +78,12 @@ def _transport(fed: "Fed") -> dict[str, float]:
     return {"transport_to_core_ms_per_page": _ms(send, range(len(views)))}
 
 
-async def _vision(fed: "Fed") -> dict[str, Any]:
+async def _vision(spec: Spec, fed: "Fed") -> dict[str, Any]:
     """The tower and its projector, from uint8 views to embeddings."""
     settings, views = fed.engine.settings, fed.prepared[0].views
     tiles = views.grid.tiles if views else 0
     found = {}
-    for pages in (1, 2, 4, 7):
+    for pages in spec.options.get("vision_batches", VISION_BATCHES):
         seconds = await fed.engine.probe(
             "probe_vision", pages, tiles, settings.base_size, settings.image_size, 5
         )

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import breakdown, pages
+from benchmarks.gpu.engine_settings import engine_settings, view_settings
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.load import Answer, run_phase
-from benchmarks.gpu.measured_engine import MeasuredEngine, engine_settings
+from benchmarks.gpu.measured_engine import MeasuredEngine
 from benchmarks.gpu.spec import Spec
 from deployments.model.engine import read_page
-from deployments.preprocess.settings import ViewSettings
 from deployments.types import GenerationOptions, PreparedPage
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     """Measure what the command line's spec says."""
     spec = Spec.from_command_line()
     settings = engine_settings(spec.model, spec.vllm)
-    views = ViewSettings(base_size=settings.base_size, image_size=settings.image_size)
+    views = view_settings(settings, spec.options)
     prepared = pages.prepared_pages(Path(spec.pages_pdf), spec.distinct_pages, spec.model, views)
     began = time.time()
     engine = MeasuredEngine(settings)
@@ -66,6 +66,7 @@ async def _measure(spec: Spec, fed: Fed, result: dict[str, Any]) -> None:
         if spec.breakdown:
             result["breakdown"] = await breakdown.measure(spec, fed)
             spec.write_result(result)
+        spec.complete_path.touch()
     finally:
         await fed.engine.close()
 

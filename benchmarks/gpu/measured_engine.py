@@ -19,20 +19,6 @@ from deployments.model.vllm.engine import VllmEngine
 from deployments.model.vllm.settings import VllmSettings
 from deployments.types import GenerationOptions
 
-NEVER = 1_000_000
-"""More tokens than any answer has."""
-
-
-def engine_settings(model: str, overrides: dict[str, Any]) -> VllmSettings:
-    """Return settings for random weights and no runaways, with `overrides` on top."""
-    tree = {
-        "model": model,
-        "load_format": "dummy",
-        "runaway": {"min_tokens": NEVER, "window": NEVER, "stale_share": 1.0},
-        **overrides,
-    }
-    return VllmSettings.model_validate(tree)
-
 
 class MeasuredEngine(VllmEngine):
     """See the module; `GenerationOptions.max_tokens` is the number of tokens that it writes.

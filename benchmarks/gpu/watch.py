@@ -1,5 +1,6 @@
 """Samples, beside a run: how busy the GPU is, and what each of the run's processes takes of the CPUs."""
 
+import contextlib
 import importlib.util
 import threading
 import time
@@ -42,6 +43,14 @@ class Watch:
         """End the sampling."""
         self._end.set()
         self._thread.join()
+
+    def kill_what_is_left(self) -> None:
+        """End every process that the run started and that still runs; Ray's and vLLM's may outlive it."""
+        for pid, created in self._cpu:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.create_time() == created:
+                    process.kill()
 
     def figures(self, window: tuple[float, float]) -> dict[str, Any]:
         """Return what the samples within a window say.

@@ -43,7 +43,9 @@ def picture(page: pymupdf.Page, dpi: int = 144) -> Image.Image:
 
 
 def recognised(client: httpx.Client, document: bytes, **fields: Any) -> dict[str, Any]:
-    reply = client.post("/v1/ocr", files={"file": ("any-name", document)}, data={"include_blocks": "true", **fields})
+    reply = client.post(
+        "/v1/ocr", files={"file": ("any-name", document)}, data={"include_blocks": "true", **fields}
+    )
     assert reply.status_code == 200, reply.text
     result: dict[str, Any] = reply.json()
     return result

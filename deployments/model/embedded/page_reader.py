@@ -8,8 +8,8 @@ from functools import cached_property
 
 import cv2
 
-from deployments.model.embedded.geometry import overlap_y, union, width
-from deployments.model.embedded.headings import Body, body_of, is_heading, title_of
+from deployments.model.embedded.geometry import overlap_y, union
+from deployments.model.embedded.headings import body_of, is_heading, title_of
 from deployments.model.embedded.ink import Ink, ink_of, is_dotted, stroke_width
 from deployments.model.embedded.layout import LayoutReader
 from deployments.model.embedded.lines import LineReader, Reading, TextLine
@@ -17,6 +17,7 @@ from deployments.model.embedded.locate import find_text
 from deployments.model.embedded.markup_writer import grounded, html_table, plain, reference_of, text_table
 from deployments.model.embedded.paragraphs import ReadRow
 from deployments.model.embedded.parts import Part, parts_of
+from deployments.model.embedded.pictures import find_pictures
 from deployments.model.embedded.prompts import Form, Wish
 from deployments.model.embedded.rows import Row
 from deployments.model.embedded.settings import EmbeddedSettings
@@ -28,7 +29,6 @@ from deployments.model.embedded.weights import recognition_files
 from deployments.types import Box, Pixels
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_ENOUGH_STROKES = 24  # rows measured to learn the body's weight
 
 
 class Stopped(Exception):  # not an error: the reader of the page went away
@@ -127,7 +127,14 @@ class PageReader:
             return
         regions = self._layout.find(page.image) if self._layout and lines else []
         page.check()
-        parts = parts_of(lines, regions, page.frame, lambda gap: is_dotted(page.ink, gap))
+        regions += find_pictures(page.image, [line.box for line in lines], regions)
+        parts = parts_of(
+            lines,
+            regions,
+            page.frame,
+            lambda gap: is_dotted(page.ink, gap),
+            lambda box: stroke_width(page.image, box),
+        )
         if wish.form is Form.TABLES:
             tables = [part for part in parts if part.kind == "table"]
             if not tables and _is_columnar(lines):
@@ -167,8 +174,10 @@ class PageReader:
         return self._read(page, line).text.strip()
 
     def _row(self, page: _Page, row: Row) -> ReadRow:
-        text = " ".join(filter(None, (self._text(page, piece) for piece in row.pieces)))
-        return ReadRow(text, row.box, row.height)
+        texts = [text for text in (self._text(page, piece) for piece in row.pieces) if text]
+        if row.is_entry and len(texts) > 1:
+            texts[-2] = f"{texts[-2].rstrip(' .')} ..."
+        return ReadRow(" ".join(texts), row.box, row.height)
 
     def _locate(self, page: _Page, lines: Sequence[TextLine], wanted: str) -> Iterator[str]:
         ordered = sorted(lines, key=lambda line: (line.box.y1, line.box.x1))
@@ -178,8 +187,8 @@ class PageReader:
             yield reference_of(plain(wanted), found, page.box)
 
     def _blocks(self, page: _Page, parts: Sequence[Part], grounding: bool) -> Iterator[str]:
-        body, strokes = self._body(page, parts)
-        headings = [part for part in parts if is_heading(part, body, strokes.get(id(part), 0.0))]
+        body = body_of(parts)
+        headings = [part for part in parts if is_heading(part, body)]
         title = title_of(headings, body, page.frame)
         drawn = [part.box for part in parts if part.kind in ("image", "table")]
         for part in parts:
@@ -209,17 +218,6 @@ class PageReader:
         if not any(text for *_, text in cells):
             return ""
         return html_table(cells) if as_html else text_table(cells)
-
-    def _body(self, page: _Page, parts: Sequence[Part]) -> tuple[Body, dict[int, float]]:
-        """Return the look of the body text, and the weight of each part that may be a heading by it."""
-        texts = [part for part in parts if part.kind == "text"]
-        widest = sorted((row for part in texts for row in part.rows), key=lambda row: -width(row.box))
-        body = body_of(parts, [self._stroke(page, row) for row in widest[:_ENOUGH_STROKES]])
-        strokes = {id(part): self._stroke(page, part.rows[0]) for part in texts if len(part.rows) == 1}
-        return body, strokes
-
-    def _stroke(self, page: _Page, row: Row) -> float:
-        return stroke_width(page.image, row.box) / max(row.height, 1.0)
 
 
 def _written(page: _Page, block: TextBlock, grounding: bool) -> str:

@@ -44,6 +44,7 @@ def parts_of(
     regions: Sequence[Region],
     page: Box,
     is_dotted: Callable[[Box], bool] = lambda gap: False,
+    stroke: Callable[[Box], float] = lambda box: 0.0,
 ) -> list[Part]:
     """Return a page's parts in reading order: running heads first, running feet last.
 
@@ -52,6 +53,7 @@ def parts_of(
         regions: of the layout model, or none.
         page: the page's own box.
         is_dotted: whether a gap between two lines is filled with a leader.
+        stroke: width of the strokes in a box, in pixels.
     """
     known = tidy_regions(regions, [line.box for line in lines], page)
     usual = statistics.median(line.height for line in lines) if lines else 0.0
@@ -79,7 +81,7 @@ def parts_of(
             parts.append(Part("equation", union([region.box, *(row.box for row in rows)]), tuple(rows)))
         taken = {id(line) for line in inside}
         free = [line for line in free if id(line) not in taken]
-    groups = groups_of(rows_of(free, known, is_dotted))
+    groups = groups_of(rows_of(free, known, is_dotted, stroke))
     parts += [Part(_place(group, groups, page), group.box, group.rows, label=group.label) for group in groups]
     parts = [parts[index] for index in reading_order([part.box for part in parts])]
     parts += [Part("aside_text", line.box, (Row((line,)),)) for line in asides]
@@ -134,15 +136,12 @@ def _place(group: Group, groups: Sequence[Group], page: Box) -> PartKind:
     # The gaps to what stands above and below; pieces of the same row do not count.
     above = [box.y1 - o.box.y2 for o in others if (o.box.y1 + o.box.y2) / 2 < middle - size]
     below = [o.box.y1 - box.y2 for o in others if (o.box.y1 + o.box.y2) / 2 > middle + size]
-    if group.label == "header" and (box.y2 < 0.2 * page.y2):
-        return "header"
-    if group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below):
-        return "footer"
     usual = statistics.median(other.height for other in others)
-    if group.label == "title" or len(group.rows) > 1 or size > 1.3 * usual:
-        return "text"
-    if box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size:
+    alone = group.label != "title" and len(group.rows) == 1 and size <= 1.3 * usual
+    at_top = alone and box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size
+    at_bottom = alone and box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size
+    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2):
         return "header"
-    if box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size:
+    if at_bottom or (group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below)):
         return "footer"
     return "text"

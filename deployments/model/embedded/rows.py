@@ -17,10 +17,19 @@ _GENERIC = ("text", "reference")  # labels that say no more than "running text"
 
 @dataclass(frozen=True)
 class Row:
-    """Pieces that stand side by side and are read as one line, left to right."""
+    """Pieces that stand side by side and are read as one line, left to right.
+
+    Attributes:
+        pieces: left to right.
+        label: what the layout model calls the text.
+        is_entry: whether it is a line of a table of contents, its page number last.
+        weight: width of its strokes as a part of its height; 0 where not known.
+    """
 
     pieces: tuple[TextLine, ...]
     label: str = _NEUTRAL
+    is_entry: bool = False
+    weight: float = 0.0
 
     @cached_property
     def box(self) -> Box:
@@ -56,7 +65,10 @@ class Group:
 
 
 def rows_of(
-    lines: Sequence[TextLine], regions: Sequence[Region], is_dotted: Callable[[Box], bool] = lambda gap: False
+    lines: Sequence[TextLine],
+    regions: Sequence[Region],
+    is_dotted: Callable[[Box], bool] = lambda gap: False,
+    stroke: Callable[[Box], float] = lambda box: 0.0,
 ) -> list[Row]:
     """Join pieces that one line was found in, but not across the gutter between two columns.
 
@@ -64,23 +76,42 @@ def rows_of(
         lines: level lines outside tables and figures.
         regions: of the page, for the rows' labels.
         is_dotted: whether a gap is filled with a leader, as in a table of contents.
+        stroke: width of the strokes in a box, in pixels.
     """
     right_of: dict[int, int] = {}
     taken: set[int] = set()
+    ends: list[int] = []
     order = sorted(range(len(lines)), key=lambda index: lines[index].box.x1)
-    for left in order:
-        right = _neighbour(left, order, lines)
-        if right is None or right in taken:
+    beside = {left: right for left in order if (right := _neighbour(left, order, lines)) is not None}
+    for left, right in beside.items():
+        if right in taken:
             continue
-        if _joins(lines[left], lines[right], lines) or is_dotted(_between(lines[left].box, lines[right].box)):
+        led = is_dotted(_between(lines[left].box, lines[right].box))
+        if led:
+            ends.append(lines[right].box.x2)
+        if led or _joins(lines[left], lines[right], lines):
             right_of[left] = right
             taken.add(right)
+    if len(ends) > 2:
+        # A table of contents: its chapters have no leader, but their page numbers stand in the same place.
+        edge = statistics.median(ends)
+        for left, right in beside.items():
+            number = lines[right]
+            in_place = abs(number.box.x2 - edge) < number.height and width(number.box) < 3 * number.height
+            if in_place and left not in right_of and right not in taken:
+                right_of[left] = right
+                taken.add(right)
     rows = []
     for index in order:
         if index in taken:
             continue
         pieces = tuple(lines[member] for member in _chain(index, right_of))
-        rows.append(Row(pieces, _label(union(piece.box for piece in pieces), regions)))
+        label = _label(union(piece.box for piece in pieces), regions)
+        if label == _NEUTRAL:
+            label = _label(max(pieces, key=lambda piece: width(piece.box)).box, regions)
+        is_entry = len(pieces) > 1 and len(ends) > 2 and pieces[-1].box.x2 > min(ends) - pieces[-1].height
+        box = union(piece.box for piece in pieces)
+        rows.append(Row(pieces, label, is_entry, stroke(box) / height(box)))
     return rows
 
 
@@ -143,12 +174,11 @@ def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:
     size = min(left.height, right.height)
     if gap < -2 * size or gap > 2.5 * size or max(left.height, right.height) > 2 * size:
         return False
-    middle = (left.box.x2 + right.box.x1) / 2
     nearest = [_nearest(left.box, right.box, lines, upwards) for upwards in (True, False)]
     known = [found for found in nearest if found]
     if not known:
         return gap <= 1.5 * size
-    return any(any(box.x1 + 2 < middle < box.x2 - 2 for box in found) for found in known)
+    return any(any(box.x1 < left.box.x2 and box.x2 > right.box.x1 for box in found) for found in known)
 
 
 def _nearest(left: Box, right: Box, lines: Sequence[TextLine], upwards: bool) -> list[Box]:
@@ -229,4 +259,7 @@ def _continues(upper: Row, lower: Row, leading: float) -> bool:
     sizes = sorted((upper.height, lower.height))
     if sizes[0] < 0.7 * sizes[1]:
         return False
+    shorter = width(upper.box) < 0.9 * width(lower.box)
+    if lower.weight and upper.weight > 1.3 * lower.weight and shorter:
+        return False  # a heading set in bold, as close to its text as lines are
     return _leading(upper, lower) <= min(2.6, max(1.3, 1.35 * leading))

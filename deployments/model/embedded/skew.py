@@ -13,7 +13,7 @@ from deployments.types import Box, Pixels
 
 _SMALLEST = 0.3  # degrees; less moves a line's end by half its height at most
 _LARGEST = 15.0  # degrees; more is a rotated page or slanted decoration, which this does not mend
-_SMALL_TEXT = 15  # pixels; below it the recogniser, which works at 48, errs more and more
+_SMALL_TEXT = 18  # pixels; below it the recogniser, which works at 48, errs more and more
 _MOST_PIXELS = 4_000_000  # a page is never enlarged beyond this
 
 

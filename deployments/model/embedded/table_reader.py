@@ -6,17 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deployments.model.embedded.geometry import centre, contains, height, share_inside, union, width
+from deployments.model.embedded.geometry import (
+    centre,
+    contains,
+    height,
+    overlap_y,
+    share_inside,
+    union,
+    width,
+)
 from deployments.model.embedded.ink import Ink, Rules, blank_runs, ink_bounds, rules_in
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.markup_writer import TextCell
 from deployments.model.embedded.paragraphs import join_lines
 from deployments.model.embedded.table_text import tidy_cells
-from deployments.model.embedded.tables import Cell, aligned_cells, ruled_cells, text_rows
+from deployments.model.embedded.tables import Cell, aligned_cells, column_borders, ruled_cells, text_rows
 from deployments.types import Box
 
 _SLANTED = 12.0  # degrees; a head that is turned to fit its column
-_SPACE = 0.5  # of a line's height: a wider blank parts columns, a narrower one words
+_SPACE = 0.5  # of a line's height: a wider blank parts columns anywhere
+_NARROW = 0.3  # of a line's height: a wider blank parts columns where other rows part too
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +61,23 @@ def read_table(
     if cells:
         pieces = [piece for line in lines for piece in _parted_by_rules(line, cells)]
     else:
-        pieces = [piece for line in lines for piece in _parted_by_blanks(line, text, frame)]
-        cells = aligned_cells(frame, [piece.box for piece in pieces], rules)
+        words = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame, rules)]
+        apart = [piece.box for line in lines for piece in _parted_by_blanks(line, text, frame, rules, [])]
+        borders = column_borders(frame, words, apart, rules)
+        pieces = [piece for line in lines for piece in _parted_by_blanks(line, text, frame, rules, borders)]
+        cells = aligned_cells(frame, [piece.box for piece in pieces], rules, borders)
     dealt: list[list[_Piece]] = [[] for _ in cells]
     for piece in pieces:
         best = max(range(len(cells)), key=lambda index: _fit(piece.box, cells[index].box))
         dealt[best].append(piece)
-    covered = [piece.box for piece in pieces]
-    return tidy_cells(
-        [
-            (
-                cell.row,
-                cell.column,
-                cell.rows,
-                cell.columns,
-                _text(found or _missed(cell, covered, text, frame, size), read),
-            )
-            for cell, found in zip(cells, dealt, strict=True)
-        ]
-    )
+    rest = text.copy()
+    for box in (_inside(piece.box, frame) for piece in pieces):
+        rest[box.y1 : box.y2, box.x1 : box.x2] = 0
+    texts = []
+    for cell, found in zip(cells, dealt, strict=True):
+        content = _text(found or _missed(cell.box, table, rest, frame, size), read)
+        texts.append((cell.row, cell.column, cell.rows, cell.columns, content))
+    return tidy_cells(texts)
 
 
 def _text(pieces: Sequence[_Piece], read: Callable[[TextLine], str]) -> str:
@@ -112,8 +119,13 @@ def _parted_by_rules(line: TextLine, cells: Sequence[Cell]) -> list[_Piece]:
     return _cut(line.box, [(cut, cut) for cut in sorted(cuts)])
 
 
-def _parted_by_blanks(line: TextLine, text: Ink, frame: Box) -> list[_Piece]:
-    """Part a line at blanks wider than a space."""
+def _parted_by_blanks(
+    line: TextLine, text: Ink, frame: Box, rules: Rules, borders: Sequence[int] | None = None
+) -> list[_Piece]:
+    """Part a line at vertical rules, at blanks wider than a space, and at such as a space where columns part.
+
+    Without borders it is parted at the narrower blanks everywhere.
+    """
     if abs(line.slope) > _SLANTED or line.is_vertical:
         # It belongs where it starts: at its lower end where it rises, at its upper where it falls.
         start = line.quad[[0, 3]].mean(axis=0)
@@ -122,13 +134,24 @@ def _parted_by_blanks(line: TextLine, text: Ink, frame: Box) -> list[_Piece]:
         return [_Piece(Box(x1, y1, x2, y2), line)]
     box, inset = line.box, round(0.15 * line.height)
     band = Box(box.x1, box.y1 + inset, box.x2, max(box.y1 + inset + 1, box.y2 - inset))
-    blanks = [
-        (frame.x1 + start, frame.x1 + end)
-        for start, end in blank_runs(text, _inside(band, frame))
-        if end - start >= _SPACE * line.height
-    ]
-    inner = [(start, end) for start, end in blanks if start > box.x1 and end < box.x2]
-    return _cut(box, [(start + inset, end - inset) for start, end in inner])
+    gaps = []
+    for low, high in blank_runs(text, _inside(band, frame)):
+        start, end = frame.x1 + low, frame.x1 + high
+        ruled = any(
+            start <= rule.x1 and rule.x2 <= end and overlap_y(rule, band) > 0 for rule in rules.vertical
+        )
+        least = 0.0 if ruled else _SPACE if _is_far(start, end, line, borders) else _NARROW
+        if end - start >= least * line.height and start > box.x1 and end < box.x2:
+            gaps.append((start + 1, end - 1) if ruled else (start + inset, end - inset))
+    return _cut(box, gaps)
+
+
+def _is_far(start: int, end: int, line: TextLine, borders: Sequence[int] | None) -> bool:
+    """Tell whether a blank is away from all borders between columns."""
+    if borders is None:
+        return False
+    reach = 0.8 * line.height
+    return all(not start - reach < border < end + reach for border in borders)
 
 
 def _cut(box: Box, gaps: Sequence[tuple[int, int]]) -> list[_Piece]:
@@ -137,30 +160,24 @@ def _cut(box: Box, gaps: Sequence[tuple[int, int]]) -> list[_Piece]:
     return [_Piece(piece) for piece in pieces if width(piece) > 2]
 
 
-def _missed(cell: Cell, covered: Sequence[Box], text: Ink, frame: Box, size: float) -> list[_Piece]:
+def _missed(cell: Box, table: Box, rest: Ink, frame: Box, size: float) -> list[_Piece]:
     """Return what the detector overlooked in a cell: a dash or a single digit."""
-    slot = _inside(Box(cell.box.x1 + 2, cell.box.y1 + 2, cell.box.x2 - 2, cell.box.y2 - 2), frame)
+    top, bottom = max(cell.y1, table.y1) + 2, min(cell.y2, table.y2) - 2
+    slot = _inside(Box(max(cell.x1, table.x1) + 2, top, min(cell.x2, table.x2) - 2, bottom), frame)
     if width(slot) < 4 or height(slot) < 4:
         return []
-    part = text[slot.y1 : slot.y2, slot.x1 : slot.x2].copy()
-    for box in covered:
-        hidden = _inside(box, frame)
-        top, left = max(0, hidden.y1 - slot.y1), max(0, hidden.x1 - slot.x1)
-        part[top : max(0, hidden.y2 - slot.y1), left : max(0, hidden.x2 - slot.x1)] = 0
+    part = rest[slot.y1 : slot.y2, slot.x1 : slot.x2]
     bounds = ink_bounds(part, Box(0, 0, part.shape[1], part.shape[0]))
     if bounds is None or not 0.25 * size <= width(bounds) <= 0.8 * width(slot):
         return []
-    if height(bounds) > 1.2 * size or np.count_nonzero(part) < 0.02 * size * size:
+    if (
+        height(bounds) > 1.2 * size
+        or width(bounds) > 6 * height(bounds)
+        or np.count_nonzero(part) < 0.02 * size * size
+    ):
         return []
-    left, middle = frame.x1 + slot.x1 + bounds.x1, frame.y1 + slot.y1 + centre(bounds)[1]
-    pad, half = round(0.35 * size), max(height(bounds) / 2 + 0.15 * size, 0.6 * size)
-    return [
-        _Piece(
-            Box(
-                max(0, left - pad),
-                max(0, round(middle - half)),
-                left + width(bounds) + pad,
-                round(middle + half),
-            )
-        )
-    ]
+    middle, pad = frame.y1 + slot.y1 + centre(bounds)[1], round(0.35 * size)
+    half = max(height(bounds) / 2 + 0.15 * size, 0.6 * size)
+    left = frame.x1 + slot.x1 + bounds.x1
+    right = left + width(bounds)
+    return [_Piece(Box(max(0, left - pad), max(0, round(middle - half)), right + pad, round(middle + half)))]

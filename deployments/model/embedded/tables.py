@@ -67,17 +67,18 @@ def ruled_cells(table: Box, rules: Rules) -> list[Cell]:
     return _merged_cells([root(slot) for slot in range(rows * columns)], xs, ys)
 
 
-def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]:
+def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules, borders: Sequence[int]) -> list[Cell]:
     """Return the cells of a table without a full set of rules.
 
-    Columns are parted where (nearly) no row has text, and at long vertical rules. Rows are parted where
-    no column has text, and at long horizontal rules. A piece that crosses columns spans them, as does
-    one that is centred over a short rule that crosses them, or alone and centred over the whole table.
+    Rows are parted where no column has text, and at long horizontal rules. A piece that crosses columns
+    spans them, as does one that is centred over a short rule that crosses them, or alone and centred
+    over the whole table.
 
     Args:
         table: where it is.
         pieces: of text in it, parted at the gaps between columns.
         rules: found in it.
+        borders: between its columns, as `column_borders` found them.
 
     Returns:
         The cells, no two over each other.
@@ -85,7 +86,6 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]
     if not pieces:
         return []
     size = statistics.median(height(piece) for piece in pieces)
-    borders = _column_borders(table, pieces, rules, size)
     edges = [table.x1, *borders, table.x2]
     columns = list(itertools.pairwise(edges))
     cells: list[Cell] = []
@@ -103,6 +103,69 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules) -> list[Cell]
             if not taken[column]
         )
     return sorted(cells, key=lambda cell: (cell.row, cell.column))
+
+
+def column_borders(table: Box, words: Sequence[Box], pieces: Sequence[Box], rules: Rules) -> list[int]:
+    """Return the x of the borders between columns, ascending.
+
+    Columns are parted where two rows in three have no text, and at long vertical rules.
+
+    Args:
+        table: where it is.
+        words: in it, or parts of lines: parted at every gap that might be one between columns.
+        pieces: of text in it, parted only where words stand too far apart to be of one cell.
+        rules: found in it.
+    """
+    size = statistics.median(height(piece) for piece in pieces) if pieces else 1.0
+    rows = [row for row in text_rows(words) if len(row) > 1]
+    # A detected piece is some 0.15 of its height wider at each end than its letters.
+    inset = round(0.15 * size)
+    crossings = [0] * width(table)
+    for row in rows:
+        for piece in row:
+            for x in range(max(piece.x1 + inset, table.x1), min(piece.x2 - inset, table.x2)):
+                crossings[x - table.x1] += 1
+    allowed = len(rows) // 3
+    gaps: list[tuple[int, int]] = []
+    start = 0
+    for x, crossed in enumerate([*crossings, allowed + 1]):
+        if crossed > allowed:
+            if x - start >= 0.4 * size and start > 0 and x < len(crossings):
+                gaps += _around(table.x1 + start, table.x1 + x, inset, pieces)
+            start = x + 1
+    # Within a gap the border is where the fewest rows cross it.
+    borders = [left + _middle_of_least(crossings[left - table.x1 : right - table.x1]) for left, right in gaps]
+    tall = [rule for rule in rules.vertical if height(rule) > 0.3 * height(table)]
+    for x in _levels([(rule.x1 + rule.x2) / 2 for rule in tall]):
+        outside = x - table.x1 < size or table.x2 - x < size
+        if not outside and all(abs(x - border) > size for border in borders):
+            borders.append(x)
+    return sorted(borders)
+
+
+def _around(left: int, right: int, inset: int, pieces: Sequence[Box]) -> list[tuple[int, int]]:
+    """Part a gap around what stands inside it: a column that few rows fill, as with currency signs."""
+    inside = sorted(
+        (piece.x1 + inset, piece.x2 - inset)
+        for piece in pieces
+        if piece.x1 + inset >= left and piece.x2 - inset <= right
+    )
+    gaps, start = [], left
+    for low, high in inside:
+        gaps.append((start, low))
+        start = max(start, high)
+    gaps.append((start, right))
+    return [(low, high) for low, high in gaps if high - low > inset]
+
+
+def _middle_of_least(values: Sequence[int]) -> int:
+    """Return the middle of the longest run of the least value."""
+    least, best, start = min(values), (0, 0), 0
+    for index, value in enumerate([*values, least + 1]):
+        if value != least:
+            best = max(best, (index - start, start))
+            start = index + 1
+    return best[1] + best[0] // 2
 
 
 def text_rows(pieces: Sequence[Box]) -> list[list[Box]]:
@@ -183,40 +246,13 @@ def _bands(table: Box, pieces: Sequence[Box], rules: Rules, columns: int) -> lis
     for index in range(1, len(rows)):
         parted = any(middles[index - 1] < rule < middles[index] for rule in long_rules)
         close = middles[index] - middles[index - 1] < 0.75 * step
-        if parted or not close or (full[index] and full[index - 1]):
+        if parted or not close or (full[index] and any(full[starts[-1] : index])):
             starts.append(index)
     ends = [*starts[1:], len(rows)]
     highs = [min(tops[start:end]) for start, end in zip(starts, ends, strict=True)]
     lows = [max(bottoms[start:end]) for start, end in zip(starts, ends, strict=True)]
     cuts = [round((low + high) / 2) for low, high in zip(lows, highs[1:], strict=False)]
     return list(zip([min(table.y1, highs[0]), *cuts], [*cuts, max(table.y2, lows[-1]) + 1], strict=True))
-
-
-def _column_borders(table: Box, pieces: Sequence[Box], rules: Rules, size: float) -> list[int]:
-    """Return the x of the borders between columns, ascending."""
-    rows = [row for row in text_rows(pieces) if len(row) > 1]
-    # A detected piece is some 0.15 of its height wider at each end than its letters.
-    inset = round(0.15 * size)
-    crossings = [0] * width(table)
-    for row in rows:
-        for piece in row:
-            for x in range(max(piece.x1 + inset, table.x1), min(piece.x2 - inset, table.x2)):
-                crossings[x - table.x1] += 1
-    allowed = len(rows) // 8
-    gaps: list[tuple[int, int]] = []
-    start = 0
-    for x, crossed in enumerate([*crossings, allowed + 1]):
-        if crossed > allowed:
-            if x - start >= 0.4 * size and start > 0 and x < len(crossings):
-                gaps.append((table.x1 + start, table.x1 + x))
-            start = x + 1
-    borders = [(left + right) // 2 for left, right in gaps]
-    tall = [rule for rule in rules.vertical if height(rule) > 0.3 * height(table)]
-    for x in _levels([(rule.x1 + rule.x2) / 2 for rule in tall]):
-        outside = x - table.x1 < size or table.x2 - x < size
-        if not outside and all(abs(x - border) > size for border in borders):
-            borders.append(x)
-    return sorted(borders)
 
 
 def _spans(
@@ -230,7 +266,7 @@ def _spans(
             return [(0, len(columns) - 1)]
     spans = []
     for piece in pieces:
-        low, high = piece.x1 + 0.3 * size, piece.x2 - 0.3 * size
+        low, high = piece.x1 + 0.5 * size, piece.x2 - 0.5 * size
         for rule in rules.horizontal:
             near = -0.5 * size < rule.y1 - piece.y2 < 1.2 * size
             over = abs((rule.x1 + rule.x2) / 2 - centre(piece)[0]) < 1.5 * size

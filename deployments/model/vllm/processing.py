@@ -20,7 +20,8 @@ from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MAX_TILES, MODALITY, i
 from deployments.model.vllm.vision_config import VisionConfig
 
 REFUSAL = (
-    "This model takes pages that are already cut into views: build its input with deployments.model.vllm.inputs."
+    "This model takes pages that are already cut into views: "
+    "build its input with deployments.model.vllm.inputs."
 )
 
 
@@ -74,7 +75,9 @@ class LargestPages(BaseDummyInputsBuilder[PageInfo]):
         """No text: the processor writes the tokens."""
         return ""
 
-    def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int], mm_options: object) -> dict[str, Any]:
+    def get_dummy_mm_data(
+        self, seq_len: int, mm_counts: Mapping[str, int], mm_options: object
+    ) -> dict[str, Any]:
         """As many largest pages as asked for."""
         return {MODALITY: [LargestPage() for _ in range(mm_counts.get(MODALITY, 0))]}
 
@@ -103,9 +106,13 @@ class PageProcessor(BaseMultiModalProcessor[PageInfo]):
         }
         return mm_input(
             prompt_token_ids=[IMAGE_TOKEN_ID] * (count * length),
-            mm_kwargs=MultiModalKwargsItems.from_hf_inputs(BatchFeature(fields), page_fields([MAX_TILES] * count)),
+            mm_kwargs=MultiModalKwargsItems.from_hf_inputs(
+                BatchFeature(fields), page_fields([MAX_TILES] * count)
+            ),
             mm_hashes={MODALITY: [uuid.uuid4().hex for _ in range(count)]},
-            mm_placeholders={MODALITY: [PlaceholderRange(offset=i * length, length=length) for i in range(count)]},
+            mm_placeholders={
+                MODALITY: [PlaceholderRange(offset=i * length, length=length) for i in range(count)]
+            },
         )
 
     def _get_mm_fields_config(self, *_: object) -> Never:

@@ -109,7 +109,9 @@ class VisionTower(nn.Module):
 
     def _configure(self) -> None:
         for block in self.sam_model.blocks:
-            block.attn.kind = self.options.window_attention if block.attn.window else self.options.global_attention
+            block.attn.kind = (
+                self.options.window_attention if block.attn.window else self.options.global_attention
+            )
         for layer in self.qwen2_model.layers:
             layer.self_attn.kind = self.options.query_attention
         if self.options.compile:
@@ -128,16 +130,17 @@ class VisionTower(nn.Module):
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Compile, tune and capture every batch size, so that no request waits for it."""
+        device, options = self.view_seperator.device, self.options
+        if device.type == "cpu" and not options.compile:
+            return
         with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):
-            self._warm_up()
-
-    def _warm_up(self) -> None:
-        for side, sizes in self._streams():
-            for size in sorted(sizes, reverse=True):
-                pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.view_seperator.device)
-                self._encode(pixels)
-                if self.options.cuda_graphs:
-                    self._graphs[side, size] = self._capture(pixels)
+            for side, sizes in self._streams():
+                # The largest first: what is compiled for it serves the others.
+                for size in sorted(sizes, reverse=True):
+                    pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=device)
+                    self._encode(pixels)
+                    if options.cuda_graphs:
+                        self._graphs[side, size] = self._capture(pixels)
 
     def _streams(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         return (
@@ -157,7 +160,7 @@ class VisionTower(nn.Module):
             out = self._encode(pixels)
 
         def replay(given: torch.Tensor) -> torch.Tensor:
-            pixels.copy_(given)
+            pixels[: len(given)] = given
             graph.replay()
             return out
 
@@ -180,10 +183,15 @@ class VisionTower(nn.Module):
         start = 0
         for size in take_apart(count, sizes):
             stop = min(start + size, count)
-            batch = pixels[start:stop]
-            if len(batch) < size:
-                batch = torch.cat([batch, batch[-1:].expand(size - len(batch), -1, -1, -1)])
-            out[start:stop] = self._graphs.get((side, size), self._encode)(batch)[: stop - start]
+            run = self._graphs.get((side, size))
+            if run is None:
+                # A tensor of our own, so that the compiler never meets one made elsewhere in another mode.
+                batch = pixels.new_empty((size, *pixels.shape[1:]))
+                batch[: stop - start] = pixels[start:stop]
+                done = self._encode(batch)
+            else:
+                done = run(pixels[start:stop])
+            out[start:stop] = done[: stop - start]
             start = stop
         return out
 

@@ -71,7 +71,7 @@ def load_tower(tower: VisionTower, weights: Iterable[Weight]) -> Iterator[Weight
         The other tensors, as they come.
 
     Raises:
-        ConfigurationError: once all are read: a tensor of the tower is missing, misshaped, or of no known name.
+        ConfigurationError: once all are read: one is missing, misshaped, or of no known name.
     """
     slots = tower_slots(tower)
     roots = tuple({".".join(name.split(".")[:2]) for name in slots})
@@ -173,10 +173,10 @@ class Check:
         if problems:
             more = f", and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
             raise ConfigurationError(
-                f"The model folder's tensors don't fit its config.json: {'; '.join(problems[:LISTED])}{more}. "
-                "Download the folder again, whole and of one revision."
+                f"The model folder's tensors don't fit its config.json: {'; '.join(problems[:LISTED])}{more}."
+                " Download the folder again, whole and of one revision."
             )
 
 
 def _written(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "a single number"
+    return "x".join(map(str, shape)) or "a single number"
