@@ -9,7 +9,6 @@ several processes at once into Triton's cache; measured is the whole expert laye
 different routings in one CUDA graph. The last line on stdout is JSON.
 """
 
-
 import argparse
 import json
 import os
