@@ -85,5 +85,6 @@ def depth_of(text: str) -> int:
 
 def title_of(headings: Sequence[Part], body: Body, page: Box) -> Part | None:
     """Return the heading that is the page's title: the tallest in its upper half, well above body size."""
-    upper = [part for part in headings if part.box.y1 < 0.5 * page.y2 and part.height >= 1.2 * body.height]
-    return max(upper, key=lambda part: (part.height, -part.box.y1), default=None)
+    upper = [part for part in headings if part.box.y1 < 0.5 * page.y2]
+    tall = [part for part in upper if part.height >= (1.2 if part.label == "title" else 1.3) * body.height]
+    return max(tall, key=lambda part: (part.height, -part.box.y1), default=None)
