@@ -31,15 +31,16 @@ class EmbeddedEngine:
 
         Args:
             settings: of this engine.
-            threads: CPU threads a model may use for one page, at least 1.
+            threads: CPU threads it may use in all, at least 1; pages under way at once share them.
 
         Raises:
             ConfigurationError: a model's file is missing.
         """
         self.model = f"embedded-ppocrv6-{settings.weights}"
-        self._reader = PageReader(settings, max(1, threads))
+        pages = settings.max_concurrent_pages or max(1, threads)
+        self._reader = PageReader(settings, max(1, threads // pages))
         self.revision: str | None = self._reader.source
-        self._pool = ThreadPoolExecutor(settings.max_concurrent_pages, thread_name_prefix="embedded-page")
+        self._pool = ThreadPoolExecutor(pages, thread_name_prefix="embedded-page")
         self._stops: set[threading.Event] = set()
         self._closed = False
 
