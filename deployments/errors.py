@@ -14,6 +14,7 @@
     │   └── TooManyPages
     ├── QueueFull                   429  try later
     ├── EngineUnavailable           503  not started yet, or died; try later
+    ├── StageLost                   503  a replica died under this request; worth one more try
     ├── GenerationFailed            500  the engine failed on this page
     ├── ProcessingTimeout           504
     └── ConfigurationError          500  settings that can't work; raised at start, not to users
@@ -132,6 +133,14 @@ class EngineUnavailable(OcrError):
     """No engine is ready: it is starting, or it died and is being replaced."""
 
     code = "engine_unavailable"
+    status = 503
+    retryable = True
+
+
+class StageLost(OcrError):
+    """The process that worked on the request died; another one may do it."""
+
+    code = "stage_lost"
     status = 503
     retryable = True
 

@@ -170,6 +170,7 @@ class GenerationOptions:
         ngram_size: no n-gram of that many tokens may repeat within the window; 0 switches it off.
         ngram_window: the last so many tokens count.
         confidence: whether to report the mean token probability.
+        stream: whether pieces are wanted as they come; without, an engine may send the `Generation` alone.
     """
 
     task: Task = Task.MARKDOWN
@@ -178,6 +179,7 @@ class GenerationOptions:
     ngram_size: int = 20
     ngram_window: int = 90
     confidence: bool = False
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 the same code in one process on the command line. It knows nothing of HTTP.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,11 +59,11 @@ class Reader(Protocol):
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
-    ) -> AsyncIterator[PageEvent]:
+    ) -> AsyncGenerator[PageEvent, None]:
         """Read pages of a document, several at once; each ends in one `PageDone` or `PageFailed`.
 
         Without `stream` there are no deltas, and pages end in the order asked for. With it, deltas of
-        different pages mingle, and pages end as they are done. Closing the iterator cancels all work.
+        different pages mingle, and pages end as they are done. Closing the generator cancels all work.
 
         Args:
             document: its bytes.

@@ -4,9 +4,11 @@ An engine takes prepared pages and streams what it writes. It knows nothing of R
 documents or of blocks.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import ClassVar, Protocol
 
+from deployments.errors import GenerationFailed
 from deployments.types import EngineInput, Generation, GenerationOptions, PreparedPage
 
 
@@ -25,11 +27,14 @@ class Engine(Protocol):
     model: str
     revision: str | None
 
-    def generate(self, page: PreparedPage, options: GenerationOptions) -> AsyncIterator[str | Generation]:
+    def generate(
+        self, page: PreparedPage, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream a page: pieces of text as they come, then exactly one `Generation` that ends the stream.
 
-        The pieces joined are the `Generation`'s text. Closing the iterator early, or cancelling the
-        task that reads it, aborts the page's work and frees what it held.
+        The pieces joined are the `Generation`'s text; without `options.stream` there may be none.
+        Closing the iterator early, or cancelling the task that reads it, aborts the page's work and
+        frees what it held.
 
         Raises:
             GenerationFailed: the engine failed on this page.
@@ -48,3 +53,16 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Abort what is under way and free threads, processes and device memory. Idempotent."""
         ...
+
+
+async def read_page(engine: Engine, page: PreparedPage, options: GenerationOptions) -> Generation:
+    """Return the generation that ends a page's stream, for callers with no use for the pieces.
+
+    Raises:
+        GenerationFailed: the stream ended without one.
+    """
+    async with aclosing(engine.generate(page, options)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Generation):
+                return piece
+    raise GenerationFailed("The engine ended the page without a result; try the page again.")

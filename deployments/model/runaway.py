@@ -1,0 +1,136 @@
+"""Pages that never end: noticing them while they are written, and what to try next.
+
+A model that loops writes the same thing until its context is full. Two shapes are noticed, over token
+ids alone:
+
+- an exact loop: the last tokens repeat with one period. The no-repeat rule forbids most short ones,
+  so what is left is empty table cells (the rule excepts `<td>` and `</td>`) and periods longer than
+  the rule's window;
+- a near loop: hardly any n-gram of a long stretch is new, although no single period explains it.
+
+Both ask for hundreds of tokens without news, because forms and tables honestly repeat themselves. Not
+noticed: a loop whose every lap has a new number in it. Such a page ends at the length limit.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RunawaySettings(BaseModel):
+    """When a page counts as a runaway.
+
+    The figures are a judgement, not a measurement: they leave a table of 200 equal cells alone and
+    stop a loop long before the 8,192 tokens of the context.
+
+    Attributes:
+        enabled: whether to look.
+        retries: how many other attempts a page gets.
+        min_tokens: an exact loop spans at least so many tokens…
+        min_laps: …and at least so many periods.
+        ngram: length of the n-grams of the near loop; its default is a table row of four or five cells.
+        window: a near loop spans so many tokens.
+        stale_share: a near loop has at least this share of n-grams that were seen before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = True
+    retries: Annotated[int, Field(ge=0, le=3)] = 2
+    min_tokens: Annotated[int, Field(ge=16)] = 512
+    min_laps: Annotated[int, Field(ge=2)] = 4
+    ngram: Annotated[int, Field(ge=4, le=64)] = 16
+    window: Annotated[int, Field(ge=64)] = 2_048
+    stale_share: Annotated[float, Field(gt=0.5, le=1)] = 0.95
+
+
+class Attempt(NamedTuple):
+    """One way to read a page: with tiles or without, and the no-repeat rule."""
+
+    crop: bool
+    ngram_size: int
+    ngram_window: int
+
+
+PUBLISHED_WINDOWS = (90, 50)
+"""The two windows of the no-repeat rule that DeepSeek-OCR-2's own programs use (single images, PDFs)."""
+
+
+def ladder(first: Attempt) -> tuple[Attempt, ...]:
+    """How to try a page again that ran away: as asked, then the other published window, then without tiles.
+
+    A page read without tiles already gets the window alone. Where the rule is off, it is switched on
+    with the published size, 20.
+    """
+    page, pdf = PUBLISHED_WINDOWS
+    other = first._replace(
+        ngram_size=first.ngram_size or 20, ngram_window=pdf if first.ngram_window == page else page
+    )
+    attempts = [first, other]
+    if first.crop:
+        attempts.append(first._replace(crop=False, ngram_size=other.ngram_size))
+    return tuple(attempts)
+
+
+class RunawayDetector:
+    """Watches one page's tokens; O(1) a token, memory bounded by the page's length.
+
+    Args:
+        settings: when to speak up.
+    """
+
+    def __init__(self, settings: RunawaySettings) -> None:
+        self._settings = settings
+        self._tokens: list[int] = []
+        self._last_seen: dict[tuple[int, ...], int] = {}
+        self._period = 0
+        self._matched = 0
+        self._stale: deque[bool] = deque(maxlen=settings.window)
+        self._stale_count = 0
+        self._found = False
+
+    def push(self, tokens: Iterable[int]) -> bool:
+        """Take the next tokens and say whether the page has run away; once it has, it stays so."""
+        for token in tokens:
+            self._step(token)
+            self._found = self._found or self._is_runaway()
+        return self._found
+
+    @property
+    def looping(self) -> bool:
+        """Whether the page seems to end in a loop, by a laxer measure, for pages cut at their limit."""
+        lap = self._period and self._matched >= max(self._settings.ngram, 2 * self._period)
+        half_stale = (
+            len(self._stale) >= self._settings.min_tokens and self._stale_count > len(self._stale) / 2
+        )
+        return self._found or bool(lap) or half_stale
+
+    def _step(self, token: int) -> None:
+        tokens, size = self._tokens, self._settings.ngram
+        tokens.append(token)
+        end = len(tokens)
+        if self._period and token == tokens[end - 1 - self._period]:
+            self._matched += 1
+        else:
+            self._period = self._matched = 0
+        if end < size:
+            return
+        gram = tuple(tokens[-size:])
+        seen = self._last_seen.get(gram)
+        self._last_seen[gram] = end
+        if seen is not None and not self._period:
+            self._period, self._matched = end - seen, size
+        if len(self._stale) == self._stale.maxlen:
+            self._stale_count -= self._stale[0]
+        self._stale.append(seen is not None)
+        self._stale_count += seen is not None
+
+    def _is_runaway(self) -> bool:
+        rule = self._settings
+        if self._period and self._matched + self._period >= max(
+            rule.min_tokens, rule.min_laps * self._period
+        ):
+            return True
+        return len(self._stale) == rule.window and self._stale_count >= rule.stale_share * rule.window

@@ -1,0 +1,31 @@
+"""The Preprocess stage as a Ray Serve deployment."""
+
+import asyncio
+
+from deployments.preprocess.preprocessor import Preprocessor
+from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
+
+
+class PreprocessDeployment:
+    """Draws and tiles pages on CPUs; one page at a time takes one core."""
+
+    def __init__(
+        self,
+        limits: DocumentLimits,
+        views: ViewSettings,
+        takes: EngineInput,
+        model: str,
+        revision: str | None,
+    ) -> None:
+        tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
+        self._preprocessor = Preprocessor(limits, views, takes, tokenizer)
+
+    async def inspect(self, document: bytes) -> DocumentInfo:
+        """Return what a document is."""
+        return await asyncio.to_thread(self._preprocessor.inspect, document)
+
+    async def prepare(self, document: bytes, index: int, request: PageRequest) -> PreparedPage:
+        """Return one page, drawn, and as the engine takes it."""
+        return await asyncio.to_thread(self._preprocessor.prepare, document, index, request)

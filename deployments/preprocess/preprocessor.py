@@ -1,0 +1,115 @@
+"""A document's bytes to pages that an engine takes."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from tokenizers import Tokenizer
+
+from deployments.errors import ConfigurationError, InvalidRequest, OcrError
+from deployments.preprocess.documents import Document, inspect
+from deployments.preprocess.prompts import prompt_for, tokenize_with_images
+from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
+
+MIN_DPI, MAX_DPI = 36, 600
+
+
+class Preprocessor:
+    """Prepares pages for one engine. Keeps nothing between calls; threads may share one.
+
+    Args:
+        limits: what is read at all.
+        views: geometry of the model's views.
+        takes: which part of a prepared page the engine reads.
+        tokenizer: the model's; needed where the engine takes views.
+
+    Raises:
+        ConfigurationError: the engine takes views and there is no tokenizer.
+    """
+
+    def __init__(
+        self, limits: DocumentLimits, views: ViewSettings, takes: EngineInput, tokenizer: Tokenizer | None
+    ) -> None:
+        if takes is EngineInput.VIEWS and tokenizer is None:
+            raise ConfigurationError("This engine needs the model's tokenizer. Name the model folder.")
+        self._limits = limits
+        self._views = views
+        self._tokenizer = tokenizer if takes is EngineInput.VIEWS else None
+
+    def inspect(self, data: bytes) -> DocumentInfo:
+        """Say what a file is and how many pages it has.
+
+        Raises:
+            OcrError: as `Document.open`.
+        """
+        return inspect(data, self._limits)
+
+    def prepare(self, data: bytes, index: int, request: PageRequest) -> PreparedPage:
+        """Prepare one page.
+
+        Args:
+            data: the whole file.
+            index: page number from 0.
+            request: how it is to be read.
+
+        Raises:
+            OcrError: as `Document.open`, `Document.render` and `prompt_for`, or a dpi out of range.
+        """
+        started = time.perf_counter()
+        prompt = _checked_prompt(request)
+        with Document.open(data, self._limits) as document:
+            return self._page(document, index, request, prompt, started)
+
+    def prepare_pages(
+        self, data: bytes, indices: Iterable[int], request: PageRequest
+    ) -> Iterator[tuple[int, PreparedPage | OcrError]]:
+        """Prepare many pages, opening the file once.
+
+        Args:
+            data: the whole file.
+            indices: page numbers from 0, in the order wanted.
+            request: how they are to be read.
+
+        Yields:
+            Each page's number, with the page or what is wrong with it; a bad page leaves the others whole.
+
+        Raises:
+            OcrError: what concerns all pages, as `prepare`; when the first page is asked for.
+        """
+        started = time.perf_counter()
+        prompt = _checked_prompt(request)
+        with Document.open(data, self._limits) as document:
+            for index in indices:
+                page: PreparedPage | OcrError
+                try:
+                    page = self._page(document, index, request, prompt, started)
+                except OcrError as error:
+                    page = error
+                yield index, page
+                started = time.perf_counter()
+
+    def _page(
+        self, document: Document, index: int, request: PageRequest, prompt: str, started: float
+    ) -> PreparedPage:
+        page = document.render(index, request.dpi)
+        views = None
+        if self._tokenizer is not None:
+            views = tokenize_with_images(page.pixels, prompt, self._tokenizer, self._views, request.crop)
+        height, width, _ = page.pixels.shape
+        return PreparedPage(
+            index=index,
+            width=width,
+            height=height,
+            dpi=page.dpi,
+            prompt=prompt,
+            image=page.pixels if views is None or request.keep_image else None,
+            views=views,
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _checked_prompt(request: PageRequest) -> str:
+    """The request's prompt, once the request is known to be sound."""
+    if not MIN_DPI <= request.dpi <= MAX_DPI:
+        raise InvalidRequest(f"dpi must be from {MIN_DPI} to {MAX_DPI}, not {request.dpi}.", param="dpi")
+    return prompt_for(request.task, request.prompt)

@@ -1,0 +1,1 @@
+"""The HTTP interface, over any `serve_app.reading.Reader`."""

@@ -1,0 +1,42 @@
+"""Making the FastAPI application."""
+
+import time
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from serve_app.api import errors, openapi, routes
+from serve_app.api.admission import Admission
+from serve_app.api.request_log import RequestLog
+from serve_app.api.settings import ApiSettings
+from serve_app.api.status import ServiceStatus
+from serve_app.reading import Reader
+
+API_VERSION = "1"
+
+DESCRIPTION = (
+    "OCR of pictures and PDFs with DeepSeek-OCR-2. Field names are those of Mistral's OCR API. "
+    "All coordinates are pixels of the page's image, whose size is in `dimensions`. "
+    "Every reply carries an `X-Request-Id`; one that the client sends is kept."
+)
+
+
+def create_app(reader: Reader, settings: ApiSettings, status: ServiceStatus) -> FastAPI:
+    """Make the application, in the process that serves it: it holds locks and can't be pickled.
+
+    Args:
+        reader: reads documents.
+        settings: of the interface.
+        status: of what stands behind it.
+    """
+    app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
+        title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
+    )
+    app.state.service = routes.Service(
+        reader, settings, status, Admission(settings.max_concurrent_requests), int(time.time())
+    )
+    app.include_router(routes.router)
+    errors.install(app)
+    openapi.install(app)
+    app.add_middleware(RequestLog, failure=errors.internal_failure)
+    return app

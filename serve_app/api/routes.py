@@ -1,0 +1,127 @@
+"""The routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from serve_app.api import openapi, recognition
+from serve_app.api.admission import Admission
+from serve_app.api.disconnects import unless_disconnected
+from serve_app.api.replies import ReplyWriter, collect
+from serve_app.api.request_log import note
+from serve_app.api.schemas import Health, ModelCard, ModelList, OcrReply, Readiness, dump
+from serve_app.api.settings import ApiSettings
+from serve_app.api.status import ServiceStatus
+from serve_app.api.streaming import EventStream, stream_events
+from serve_app.api.uploads import Upload, read_upload
+from serve_app.reading import Reader
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the routes stand on, one for each application.
+
+    Attributes:
+        reader: reads documents.
+        settings: of the interface.
+        status: of what stands behind it.
+        admission: of documents.
+        began: unix time.
+    """
+
+    reader: Reader
+    settings: ApiSettings
+    status: ServiceStatus
+    admission: Admission
+    began: int
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in replies."""
+        return self.settings.model_name or self.status.model
+
+
+def service(request: Request) -> Service:
+    """Return what `create_app` put there."""
+    found: Service = request.app.state.service
+    return found
+
+
+ServiceOf = Annotated[Service, Depends(service)]
+
+
+async def place(service: ServiceOf) -> AsyncIterator[None]:
+    """Hold a place until the reply has been sent.
+
+    Raises:
+        QueueFull: none is free.
+    """
+    async with service.admission.place():
+        yield
+
+
+@router.post(
+    "/v1/ocr",
+    summary="Read a document",
+    dependencies=[Depends(place)],
+    response_model=OcrReply,
+    response_model_exclude_unset=True,
+    responses=openapi.OCR_RESPONSES,
+    openapi_extra=openapi.OCR_REQUEST,
+)
+async def ocr(request: Request, service: ServiceOf) -> Response:
+    """Read a PDF or a picture: Markdown, blocks with boxes, figures and tables of each page.
+
+    A page that can't be read carries an `error` and leaves the others whole; the status is 200 as soon
+    as one page succeeded. With `stream` the reply is server-sent events: `start`, then for each page
+    `page.delta` as text comes and `page.done` or `page.error`, and at the end `done` or `error`.
+    """
+    deadline = asyncio.get_running_loop().time() + service.settings.request_timeout_s
+    upload = await read_upload(request, service.settings, deadline)
+    return await unless_disconnected(request.receive, _reply(request, service, upload, deadline))
+
+
+async def _reply(request: Request, service: Service, upload: Upload, deadline: float) -> Response:
+    options = upload.options
+    work = await recognition.begin(
+        service.reader, upload.document, options, service.settings.max_pages_per_request, deadline
+    )
+    note(
+        request.scope,
+        pages=len(work.pages),
+        bytes=work.info.size_bytes,
+        task=options.task,
+        stream=options.stream,
+    )
+    writer = ReplyWriter(options, service.model_name)
+    events = recognition.events(service.reader, work, stream=options.stream, deadline=deadline)
+    if options.stream:
+        return EventStream(stream_events(events, work, writer, service.settings))
+    reply = await collect(events, writer, work.info)
+    note(request.scope, pages_read=writer.pages_read)
+    return Response(dump(reply), media_type="application/json")
+
+
+@router.get("/healthz", summary="Whether the process answers", responses=openapi.HEALTH_RESPONSES)
+async def healthz() -> Health:
+    """Answer, whatever the state of the engine."""
+    return Health()
+
+
+@router.get("/readyz", summary="Whether pages can be read", responses=openapi.READY_RESPONSES)
+async def readyz(service: ServiceOf) -> Readiness:
+    """Answer 200 once an engine is ready, else 503."""
+    await service.status.check_ready()
+    return Readiness(engine=service.status.engine, model=service.model_name)
+
+
+@router.get("/v1/models", summary="The models", responses=openapi.MODELS_RESPONSES)
+async def models(service: ServiceOf) -> ModelList:
+    """List the one model that runs, as OpenAI's clients expect it."""
+    return ModelList(data=[ModelCard(id=service.model_name, created=service.began)])

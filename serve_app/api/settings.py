@@ -1,0 +1,31 @@
+"""Limits and timings of the HTTP interface."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_FORM_BYTES = 64 * 1024
+"""Room in a body for what is not the document: the other fields, part headers, boundaries."""
+
+
+class ApiSettings(BaseModel):
+    """What a request may ask for, and how replies behave."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_name: str | None = Field(None, description="Name that replies carry; by default the engine's own.")
+    max_document_bytes: int = Field(100 * 2**20, ge=1, description="Largest document; as Preprocess has it.")
+    max_pages_per_request: int = Field(100, ge=1, description="Pages that one request may ask for.")
+    max_concurrent_requests: int = Field(64, ge=1, description="Documents under way at once; more get 429.")
+    request_timeout_s: float = Field(600, gt=0, description="Longest time for one request, upload included.")
+    heartbeat_s: float = Field(15, gt=0, description="A silent stream gets a comment line that often.")
+    delta_interval_s: float = Field(0.1, ge=0, description="Text of a stream is gathered for that long.")
+    unavailable_retry_s: int = Field(5, ge=1, description="`Retry-After` while no engine is ready.")
+
+    @property
+    def max_form_bytes(self) -> int:
+        """Largest multipart body."""
+        return self.max_document_bytes + _FORM_BYTES
+
+    @property
+    def max_json_bytes(self) -> int:
+        """Largest JSON body: base64 writes three bytes as four characters (RFC 4648, section 4)."""
+        return (self.max_document_bytes + 2) // 3 * 4 + _FORM_BYTES

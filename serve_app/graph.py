@@ -1,0 +1,134 @@
+"""The Ray Serve graph: every deployment, how it is bound to the others, and with what options.
+
+serve run serve_app.graph:app_builder model.engine=embedded
+serve deploy serve_config.yaml
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve import Application, Deployment
+from ray.serve.handle import DeploymentHandle
+
+from deployments.model.deployment import ModelDeployment
+from deployments.model.engine import Engine
+from deployments.model.selection import EngineChoice, choose_engine, create_engine
+from deployments.postprocess.deployment import PostprocessDeployment
+from deployments.preprocess.deployment import PreprocessDeployment
+from serve_app.api.app import create_app
+from serve_app.graph_stages import GraphStages
+from serve_app.page_reader import PageReader
+from serve_app.settings import ScalingSettings, Settings, load_settings
+from serve_app.sizing import Resources, sized
+from serve_app.status import GraphStatus
+
+APP_NAME = "dsocr"
+
+
+@serve.ingress()
+class IngressDeployment:
+    """The HTTP interface, on one or several replicas; it holds no pixels."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        choice: EngineChoice,
+        preprocess: DeploymentHandle[Any],
+        model: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
+    ) -> None:
+        self._settings = settings
+        self._choice = choice
+        self._stages = GraphStages(preprocess, model, postprocess)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Build the application in the replica's own process: it holds locks and tasks."""
+        reader = PageReader(self._stages, self._settings.reading)
+        status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
+        return create_app(reader, self._settings.api, status)
+
+
+def build_app(
+    settings: Settings, resources: Resources | None = None, create: Callable[[], Engine] | None = None
+) -> Application:
+    """Bind the graph: ingress → Preprocess → Model → Postprocess.
+
+    Args:
+        settings: the whole tree.
+        resources: CPUs and GPUs to size replicas for; None takes those of the cluster Ray is connected to.
+        create: makes each Model replica's engine; None makes the one that the settings mean.
+
+    Raises:
+        ConfigurationError: the engine that the settings name can't run.
+    """
+    resources = resources or cluster_resources()
+    choice = choose_engine(settings.model, resources.gpus)
+    scaling = sized(settings.scaling, settings.model, choice.name, resources)
+    preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
+        settings.limits, settings.views, choice.takes, settings.model.vllm.model, settings.model.vllm.revision
+    )
+    if create is None:
+        threads = max(round(scaling.model.num_cpus or 1), 1)
+        create = partial(create_engine, settings.model, choice.name, threads)
+    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create)
+    postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
+    ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
+    return ingress.bind(settings, choice, preprocess, model, postprocess)
+
+
+def app_builder(args: dict[str, Any]) -> Application:
+    """Build the graph for `serve run` and `serve deploy`.
+
+    Args:
+        args: a tree of settings, or `path.to.key: value` pairs as `serve run` passes them.
+
+    Raises:
+        ConfigurationError: a key is unknown or a value can't be.
+    """
+    return build_app(load_settings(_nested(args)))
+
+
+def cluster_resources() -> Resources:
+    """Return the CPUs and GPUs of the cluster that Ray is connected to, connecting if it is not."""
+    if not ray.is_initialized():
+        ray.init()
+    totals = ray.cluster_resources()
+    return Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
+
+
+def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
+    """Return a stage with its replicas, resources and limits."""
+    options: dict[str, Any] = {
+        "name": name,
+        "max_ongoing_requests": scaling.max_ongoing_requests,
+        "max_queued_requests": scaling.max_queued_requests,
+        "graceful_shutdown_timeout_s": scaling.graceful_shutdown_timeout_s,
+        "graceful_shutdown_wait_loop_s": 0.5,
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
+        "autoscaling_config": {
+            "min_replicas": scaling.min_replicas,
+            "max_replicas": scaling.max_replicas,
+            "target_ongoing_requests": scaling.target_ongoing_requests,
+            "upscale_delay_s": scaling.upscale_delay_s,
+            "downscale_delay_s": scaling.downscale_delay_s,
+        },
+    }
+    return serve.deployment(**options)(stage)
+
+
+def _nested(args: dict[str, Any]) -> dict[str, Any]:
+    """Return a tree of `{"a.b": 1, "a": {"c": 2}}`."""
+    tree: dict[str, Any] = {}
+    for path, value in args.items():
+        *parents, last = path.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[last] = {**branch.get(last, {}), **value} if isinstance(value, dict) else value
+    return tree

@@ -1,0 +1,131 @@
+"""The stages of the Ray Serve graph, as the reader of documents calls them.
+
+The bytes of a document and a prepared page stay in Ray's object store; what passes here are
+references, text and results. Whatever Ray raises becomes an error of the `OcrError` tree here.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import ray
+from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
+
+from deployments.errors import EngineUnavailable, OcrError, QueueFull, StageLost
+from deployments.types import (
+    DocumentInfo,
+    Generation,
+    GenerationOptions,
+    PageRequest,
+    PageResult,
+    PreparedPage,
+)
+
+
+@dataclass(slots=True)
+class PageInGraph:
+    """A page on its way: the response that will hold it, and its measures once the model has seen it."""
+
+    prepared: DeploymentResponse[PreparedPage]
+    measures: PreparedPage | None = None
+
+
+class GraphStages:
+    """Preprocess, Model and Postprocess behind their deployment handles."""
+
+    def __init__(
+        self,
+        preprocess: DeploymentHandle[Any],
+        model: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
+    ) -> None:
+        self._preprocess = preprocess
+        self._model = model
+        self._model_stream = model.options(stream=True)
+        self._postprocess = postprocess
+
+    async def hold(self, document: bytes) -> "ray.ObjectRef[bytes]":
+        """Put a document into the object store, where it stays until the reference is dropped."""
+        return ray.put(document)
+
+    async def inspect(self, document: "ray.ObjectRef[bytes]") -> DocumentInfo:
+        """Return what a document is."""
+        with ocr_errors():
+            info: DocumentInfo = await self._preprocess.inspect.remote(document)
+            return info
+
+    async def prepare(
+        self, document: "ray.ObjectRef[bytes]", index: int, request: PageRequest
+    ) -> PageInGraph:
+        """Begin to prepare a page; its errors come out where it is used."""
+        with ocr_errors():
+            response = self._preprocess.prepare.remote(document, index, request)
+            return PageInGraph(cast(DeploymentResponse[PreparedPage], response))
+
+    async def stream(
+        self, page: PageInGraph, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
+        """Stream what the model writes, then its generation."""
+        with ocr_errors():
+            call = self._model_stream.stream.remote(page.prepared, options)
+            response = cast(DeploymentResponseGenerator[str | tuple[PreparedPage, Generation]], call)
+            try:
+                async for piece in response:
+                    if isinstance(piece, str):
+                        yield piece
+                    else:
+                        page.measures, generation = piece
+                        yield generation
+            except (GeneratorExit, asyncio.CancelledError):
+                # A generator that is merely dropped would run on to its end.
+                response.cancel()
+                page.prepared.cancel()
+                raise
+
+    async def read(self, page: PageInGraph, options: GenerationOptions) -> Generation:
+        """Return what the model writes."""
+        with ocr_errors():
+            call = self._model.read.remote(page.prepared, options)
+            response = cast(DeploymentResponse[tuple[PreparedPage, Generation]], call)
+            try:
+                page.measures, generation = await response
+            except asyncio.CancelledError:
+                response.cancel()
+                page.prepared.cancel()
+                raise
+            return generation
+
+    async def postprocess(
+        self, page: PageInGraph, generation: Generation, *, figures: bool, attempts: int
+    ) -> PageResult:
+        """Return the finished page; only where figures are cut out does its picture travel."""
+        with ocr_errors():
+            result: PageResult = await self._postprocess.process.remote(
+                page.prepared if figures else page.measures, generation, figures, attempts
+            )
+            return result
+
+
+@contextmanager
+def ocr_errors() -> Iterator[None]:
+    """Turn what a deployment handle raises into errors of our tree.
+
+    An exception of ours arrives wrapped, with the remote traceback as its text: the original is its cause.
+    """
+    try:
+        yield
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, OcrError):
+            raise cause from None
+        raise
+    except (RayActorError, ObjectLostError) as error:
+        raise StageLost("A worker was lost while it read the page; send the page again.") from error
+    except BackPressureError as error:
+        raise QueueFull("The service has as much work waiting as it accepts; try again later.") from error
+    except DeploymentUnavailableError as error:
+        raise EngineUnavailable("A stage of the service can't start; its log says why.") from error

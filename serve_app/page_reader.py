@@ -1,0 +1,208 @@
+"""The reader of documents over the three stages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deployments.errors import OcrError, ProcessingTimeout, StageLost
+from deployments.model.ladder import Attempt, LadderSettings
+from deployments.types import (
+    DocumentInfo,
+    FinishReason,
+    Generation,
+    GenerationOptions,
+    PageRequest,
+    PageResult,
+)
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.stages import DocumentT, PreparedT, Stages
+
+logger = logging.getLogger(__name__)
+
+Emit = Callable[[PageEvent], Awaitable[None]]
+
+
+class ReadingSettings(BaseModel):
+    """How much is read at once, and for how long."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pages_in_flight: int = Field(
+        256, ge=1, description="Pages under way at once, over all documents of a reader."
+    )
+    max_pages_per_document: int = Field(16, ge=1, description="Pages of one document under way at once.")
+    page_timeout_s: float = Field(
+        600, gt=0, description="Longest time for one page, all attempts and waiting counted."
+    )
+    ladder: LadderSettings = Field(default_factory=LadderSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[DocumentT]):
+    """What all pages of one call share."""
+
+    document: DocumentT
+    request: PageRequest
+    stream: bool
+    confidence: bool
+    figures: bool
+
+
+class PageReader(Generic[DocumentT, PreparedT]):
+    """Reads the pages of documents, a bounded number at once over all documents.
+
+    A page that runs away is tried again as the ladder of its task says. A page whose replica died
+    under it is tried once more. Whatever else fails is that page's error and leaves the others whole.
+    """
+
+    def __init__(self, stages: Stages[DocumentT, PreparedT], settings: ReadingSettings) -> None:
+        self._stages = stages
+        self._settings = settings
+        self._places = asyncio.Semaphore(settings.max_pages_in_flight)
+
+    async def inspect(self, document: bytes) -> DocumentInfo:
+        """Return what a document is; see `serve_app.reading.Reader`."""
+        return await self._stages.inspect(await self._stages.hold(document))
+
+    async def read(
+        self,
+        document: bytes,
+        pages: Sequence[int],
+        request: PageRequest,
+        *,
+        stream: bool = False,
+        confidence: bool = False,
+        figures: bool = False,
+    ) -> AsyncGenerator[PageEvent, None]:
+        """Read pages; see `serve_app.reading.Reader`."""
+        job = _Job(
+            document=await self._stages.hold(document),
+            request=replace(request, keep_image=request.keep_image or figures),
+            stream=stream,
+            confidence=confidence,
+            figures=figures,
+        )
+        async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
+            async for event in events:
+                yield event
+
+    async def _in_order(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
+        """Yield each page's end in the order asked for, reading a bounded number ahead."""
+        waiting = iter(pages)
+        ahead: list[asyncio.Task[PageEvent]] = []
+        try:
+            while True:
+                while len(ahead) < self._settings.max_pages_per_document and (
+                    (index := next(waiting, None)) is not None
+                ):
+                    ahead.append(asyncio.create_task(self._page(job, index, _nobody)))
+                if not ahead:
+                    return
+                yield await ahead[0]
+                del ahead[0]
+        finally:
+            await _cancelled(ahead)
+
+    async def _mingled(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
+        """Yield deltas and ends as they come; a reader who is slow holds the stages back."""
+        events: asyncio.Queue[PageEvent | None] = asyncio.Queue(maxsize=self._settings.max_pages_per_document)
+        waiting = iter(pages)
+
+        async def worker() -> None:
+            for index in waiting:
+                await events.put(await self._page(job, index, events.put))
+
+        async def finish(workers: list[asyncio.Task[None]]) -> None:
+            await asyncio.gather(*workers)
+            await events.put(None)
+
+        count = min(len(pages), self._settings.max_pages_per_document)
+        workers = [asyncio.create_task(worker()) for _ in range(count)]
+        end = asyncio.create_task(finish(workers))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+        finally:
+            await _cancelled([end, *workers])
+
+    async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageEvent:
+        """Return how a page ended."""
+        try:
+            async with asyncio.timeout(self._settings.page_timeout_s), self._places:
+                return PageDone(await self._attempts(job, index, emit))
+        except TimeoutError:
+            limit = self._settings.page_timeout_s
+            return PageFailed(
+                index, ProcessingTimeout(f"The page took longer than {limit:g} seconds; try it later.")
+            )
+        except OcrError as error:
+            return PageFailed(index, error)
+        except Exception:
+            logger.exception("page %d failed through an internal error", index)
+            return PageFailed(
+                index, OcrError("The page failed through an internal error, which the service logged.")
+            )
+
+    async def _attempts(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageResult:
+        """Climb the ladder until the page ends by itself; what the last rung gives stands."""
+        rungs = list(self._settings.ladder.attempts(job.request.task, job.request.crop))
+        number, lost = 1, False
+        while True:
+            try:
+                result = await self._attempt(job, index, rungs[0], number, emit, last=len(rungs) == 1)
+            except StageLost:
+                if lost:
+                    raise
+                lost = True
+            else:
+                if result is not None:
+                    return result
+                del rungs[0]
+            number += 1
+
+    async def _attempt(
+        self, job: _Job[DocumentT], index: int, rung: Attempt, number: int, emit: Emit, *, last: bool
+    ) -> PageResult | None:
+        """Return the finished page, or None if it ran away and another attempt is left."""
+        page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
+        options = GenerationOptions(
+            task=job.request.task,
+            ngram_size=rung.ngram_size,
+            ngram_window=rung.ngram_window,
+            confidence=job.confidence,
+            stream=job.stream,
+        )
+        if job.stream:
+            generation = await self._streamed(page, index, options, number, emit)
+        else:
+            generation = await self._stages.read(page, options)
+        if generation.finish_reason is FinishReason.RUNAWAY and not last:
+            return None
+        return await self._stages.postprocess(page, generation, figures=job.figures, attempts=number)
+
+    async def _streamed(
+        self, page: PreparedT, index: int, options: GenerationOptions, number: int, emit: Emit
+    ) -> Generation:
+        """Emit a page's pieces and return its generation."""
+        async with aclosing(self._stages.stream(page, options)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Generation):
+                    return piece
+                await emit(PageDelta(index, piece, number))
+        raise OcrError("The model ended the page without a result; try the page again.")
+
+
+async def _nobody(_: PageEvent) -> None:
+    """Take an event that nobody reads."""
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[PageEvent]] | Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait until they have freed what they held."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,141 @@
+"""Every setting of the application, as one typed tree.
+
+Settings come from, strongest first: what a command or a Serve YAML's `args` say, environment
+variables (`DSOCR_MODEL__ENGINE=vllm`: the prefix, then the path through the tree with two
+underscores), and a YAML file (`--settings FILE` or `DSOCR_SETTINGS`). An unknown key is refused,
+wherever it stands. The tree is read at entry points only and handed on from there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from deployments.errors import ConfigurationError
+from deployments.model.settings import ModelSettings
+from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from serve_app.api.settings import ApiSettings
+from serve_app.page_reader import ReadingSettings
+
+ENVIRONMENT_PREFIX = "DSOCR_"
+FILE_VARIABLE = "DSOCR_SETTINGS"
+
+
+class HttpSettings(BaseModel):
+    """Where the service listens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+
+
+class ScalingSettings(BaseModel):
+    """Replicas of a stage; `serve_app.sizing` fills in what is None, from the engine and the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_replicas: int | None = Field(None, ge=0)
+    max_replicas: int | None = Field(None, ge=1)
+    num_cpus: float | None = Field(
+        None, ge=0, description="CPUs of a replica; the embedded engine's threads."
+    )
+    num_gpus: float | None = Field(None, ge=0)
+    max_ongoing_requests: int | None = Field(None, ge=1, description="Pages a replica takes at once.")
+    max_queued_requests: int = Field(
+        2000, ge=1, description="Requests that wait at each caller before more are refused."
+    )
+    target_ongoing_requests: float | None = Field(
+        None, gt=0, description="Pages a replica should have at once."
+    )
+    upscale_delay_s: float = Field(5, ge=0)
+    downscale_delay_s: float = Field(300, ge=0)
+    graceful_shutdown_timeout_s: float = Field(
+        120, ge=0, description="Longest drain of a replica that stops."
+    )
+
+
+class StageScaling(BaseModel):
+    """Replicas of each stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ingress: ScalingSettings = Field(default_factory=ScalingSettings)
+    preprocess: ScalingSettings = Field(default_factory=ScalingSettings)
+    model: ScalingSettings = Field(default_factory=ScalingSettings)
+    postprocess: ScalingSettings = Field(default_factory=ScalingSettings)
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__"
+    )
+
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    reading: ReadingSettings = Field(default_factory=ReadingSettings)
+    limits: DocumentLimits = Field(default_factory=DocumentLimits)
+    views: ViewSettings = Field(default_factory=ViewSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    scaling: StageScaling = Field(default_factory=StageScaling)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what the caller gives, then the environment, then the file, merged key by key."""
+        file = os.environ.get(FILE_VARIABLE)
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
+
+
+def load_settings(overrides: dict[str, Any] | None = None) -> Settings:
+    """Return the settings of this process's environment.
+
+    Args:
+        overrides: a tree of settings that win over all others.
+
+    Raises:
+        ConfigurationError: the file is missing, a key is unknown or a value can't be; the message names each.
+    """
+    file = os.environ.get(FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise ConfigurationError(f"There is no settings file {file}.")
+    unknown = sorted(_unknown_variables())
+    if unknown:
+        raise ConfigurationError(f"These environment variables name no setting: {', '.join(unknown)}.")
+    try:
+        return Settings(**(overrides or {}))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"These settings can't be used: {faults}.") from error
+    except (yaml.YAMLError, SettingsError) as error:
+        raise ConfigurationError(f"The settings can't be read: {error}") from error
+
+
+def _unknown_variables() -> Iterator[str]:
+    """Yield variables with our prefix that no setting stands behind; pydantic-settings passes over these."""
+    for name in os.environ:
+        head = name.removeprefix(ENVIRONMENT_PREFIX).split("__")[0].lower()
+        if (
+            name.startswith(ENVIRONMENT_PREFIX)
+            and name != FILE_VARIABLE
+            and head not in Settings.model_fields
+        ):
+            yield name

@@ -1,0 +1,93 @@
+"""How many replicas of each stage, and how large, where the settings leave it open.
+
+The rules, for the stages of one machine or of a cluster:
+
+- Model on a GPU: one replica a GPU, as many as there are. It takes more pages than it runs at
+  once, so that the engine always has the next ones at hand.
+- Model on CPUs: replicas of at most four threads each; more threads help the embedded engine little.
+- Preprocess: a page of 1191x1684 pixels takes about 0.11 s of one core, so a GPU that reads 20
+  pages a second keeps two to three cores busy; twice that is allowed for bursts.
+- Postprocess and the ingress take little and reserve nothing.
+"""
+
+import math
+from dataclasses import dataclass
+
+from deployments.model.settings import EngineName, ModelSettings
+from serve_app.settings import ScalingSettings, StageScaling
+
+PREPROCESS_REPLICAS_PER_GPU = 6
+"""Twice the cores that 20 pages a second need."""
+
+EMBEDDED_THREADS = 4
+"""Most threads of one embedded engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the machine or cluster has."""
+
+    cpus: int
+    gpus: int
+
+
+def sized(
+    scaling: StageScaling, model: ModelSettings, engine: EngineName, resources: Resources
+) -> StageScaling:
+    """Return the scaling with every open value filled in."""
+    cpus, gpus = max(resources.cpus, 1), max(resources.gpus, 1)
+    if engine == "vllm":
+        tensor_parallel = model.vllm.tensor_parallel_size
+        sequences = model.vllm.max_num_seqs
+        model_defaults = _open(
+            max_replicas=max(gpus // tensor_parallel, 1),
+            num_cpus=1,
+            num_gpus=tensor_parallel,
+            max_ongoing_requests=sequences + sequences // 4,
+            target_ongoing_requests=sequences * 0.75,
+        )
+        preprocess_replicas = PREPROCESS_REPLICAS_PER_GPU * gpus
+    else:
+        threads = min(cpus, EMBEDDED_THREADS)
+        concurrent = model.embedded.max_concurrent_pages
+        model_defaults = _open(
+            max_replicas=max(cpus // threads, 1),
+            num_cpus=threads,
+            num_gpus=0,
+            max_ongoing_requests=2 * concurrent,
+            target_ongoing_requests=concurrent,
+        )
+        preprocess_replicas = max(cpus // 2, 1)
+    light = _open(max_replicas=max(cpus // 4, 1), num_cpus=0, num_gpus=0)
+    return StageScaling(
+        ingress=_filled(
+            scaling.ingress, light | _open(max_ongoing_requests=1000, target_ongoing_requests=300)
+        ),
+        preprocess=_filled(
+            scaling.preprocess,
+            _open(
+                max_replicas=preprocess_replicas,
+                num_cpus=1 if engine == "vllm" else 0,
+                num_gpus=0,
+                max_ongoing_requests=4,
+                target_ongoing_requests=2,
+            ),
+        ),
+        model=_filled(scaling.model, model_defaults),
+        postprocess=_filled(
+            scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
+        ),
+    )
+
+
+def _open(**values: float) -> dict[str, float]:
+    """Return defaults for one stage."""
+    return {"min_replicas": 1, **values}
+
+
+def _filled(stage: ScalingSettings, defaults: dict[str, float]) -> ScalingSettings:
+    """Fill what a stage leaves open; a larger `min_replicas` than the default maximum raises that."""
+    given = {name: value for name, value in stage.model_dump().items() if value is not None}
+    values = defaults | given
+    values["max_replicas"] = max(values["max_replicas"], math.ceil(values["min_replicas"]))
+    return ScalingSettings(**values)

@@ -1,0 +1,63 @@
+"""A real Ray, a real HTTP port, and the graph over the fake engine."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pymupdf
+import pytest
+import ray
+from ray import serve
+from ray.serve.config import HTTPOptions
+
+from serve_app.graph import build_app
+from serve_app.settings import load_settings
+from serve_app.sizing import Resources
+from tests.fake_engine import FakeEngine
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where this session's Serve listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
+    yield f"http://127.0.0.1:{port}"
+    serve.shutdown()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def deploy(address: str) -> Callable[..., str]:
+    """Deploy the graph with settings; returns its address. A second call replaces the first."""
+
+    def deploy_with(marker: Path | None = None, *, real_engine: bool = False, **settings: Any) -> str:
+        create = None if real_engine else partial(FakeEngine, str(marker) if marker else None)
+        serve.run(build_app(load_settings(settings), Resources(cpus=2, gpus=0), create), name="dsocr")
+        return address
+
+    return deploy_with
+
+
+@pytest.fixture(scope="session")
+def client(deploy: Callable[..., str]) -> Iterator[httpx.Client]:
+    """A client of the graph as shipped, but for the engine."""
+    with httpx.Client(base_url=deploy(), timeout=60) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def pdf() -> bytes:
+    """Three pages of different sizes."""
+    document = pymupdf.open()
+    for width in (200, 300, 400):
+        document.new_page(width=width, height=400).insert_text((20, 50), f"width {width}")
+    return bytes(document.tobytes())

@@ -1,0 +1,28 @@
+"""Replicas that the settings leave open follow the machine; those they name stay."""
+
+from deployments.model.settings import ModelSettings
+from serve_app.settings import ScalingSettings, StageScaling
+from serve_app.sizing import Resources, sized
+
+
+def test_one_engine_a_gpu_and_more_pages_than_it_runs_at_once() -> None:
+    scaling = sized(StageScaling(), ModelSettings(), "vllm", Resources(cpus=64, gpus=4))
+    assert (scaling.model.max_replicas, scaling.model.num_gpus) == (4, 1)
+    assert scaling.model.max_ongoing_requests is not None
+    assert scaling.model.max_ongoing_requests > ModelSettings().vllm.max_num_seqs
+    assert scaling.preprocess.max_replicas == 24
+
+
+def test_the_embedded_engine_fits_the_machine() -> None:
+    for cpus in (1, 2, 3, 8, 64):
+        model = sized(StageScaling(), ModelSettings(), "embedded", Resources(cpus=cpus, gpus=0)).model
+        assert model.max_replicas is not None
+        assert model.num_cpus is not None
+        assert 1 <= model.max_replicas * model.num_cpus <= cpus
+
+
+def test_what_the_settings_name_stays() -> None:
+    given = StageScaling(model=ScalingSettings(min_replicas=3, num_cpus=2, max_ongoing_requests=7))
+    model = sized(given, ModelSettings(), "embedded", Resources(cpus=2, gpus=0)).model
+    assert (model.min_replicas, model.num_cpus, model.max_ongoing_requests) == (3, 2, 7)
+    assert model.max_replicas == 3
