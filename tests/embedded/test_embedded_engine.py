@@ -39,7 +39,7 @@ OTHER = (
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EmbeddedEngine]:
-    engine = EmbeddedEngine(EmbeddedSettings(max_concurrent_pages=2), threads=1)
+    engine = EmbeddedEngine(EmbeddedSettings(), threads=1)
     yield engine
     asyncio.run(engine.close())
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -37,7 +37,7 @@ class EmbeddedEngine:
             ConfigurationError: a model's file is missing.
         """
         self.model = f"embedded-ppocrv6-{settings.weights}"
-        pages = settings.max_concurrent_pages or max(1, threads)
+        pages = min(settings.max_concurrent_pages, max(1, threads))
         self._reader = PageReader(settings, max(1, threads // pages))
         self.revision: str | None = self._reader.source
         self._pool = ThreadPoolExecutor(pages, thread_name_prefix="embedded-page")
@@ -46,7 +46,7 @@ class EmbeddedEngine:
 
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncIterator[str | Generation]:
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream a page; see `Engine.generate`. A page waits while as many as are allowed are at work."""
         if self._closed:
             raise EngineUnavailable("The engine was closed. Try again shortly.")
