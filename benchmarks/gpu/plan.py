@@ -27,6 +27,15 @@ PACES = {
 }
 SWEEP_PACE = Pace(12, 40, drain=False)
 
+PLAIN_VISION = {
+    "global_attention": "bias",
+    "window_attention": "bias",
+    "query_attention": "masked",
+    "compile": None,
+    "cuda_graphs": False,
+}
+"""The vision tower without any of what makes it fast."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "seqs-256": {"max_num_seqs": 256},
@@ -42,6 +51,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "runner-v1": {"model_runner": "v1"},
     "moe-untuned": {"moe_config_folder": "/nonexistent"},
     "eager": {"enforce_eager": True},
+    "vision-plain": {"additional_config": {"vision": PLAIN_VISION}},
+    "vision-ungraphed": {"additional_config": {"vision": {"cuda_graphs": False}}},
+    "vision-fp8": {"additional_config": {"vision": {"fp8": True}}},
 }
 """Changes to the engine's settings, by name. `base` also has a phase without the no-repeat rule."""
 
@@ -51,6 +63,7 @@ GROUPS = {
     "tokens": ("base", "tokens-4k", "tokens-16k", "tokens-32k"),
     "fp8": ("base", "kv-fp8", "weights-fp8"),
     "async": ("async-off", "async-on"),
+    "vision": ("base", "vision-plain", "vision-ungraphed", "vision-fp8"),
 }
 
 

@@ -54,7 +54,7 @@ class Runner:
             result = self._run(spec)
         result = {"name": spec.name, "mode": spec.mode, "settings": spec.vllm, "seed": spec.seed, **result}
         with (self._out / "results.jsonl").open("a") as lines:
-            lines.write(json.dumps({**result, **self.hardware}) + "\n")
+            lines.write(json.dumps({**result, **self.hardware, "answers": None}) + "\n")
         print(f"{time.strftime('%H:%M:%S')} {spec.name}: {_headline(result)}", file=sys.stderr, flush=True)
         return result
 
