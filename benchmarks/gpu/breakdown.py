@@ -79,12 +79,8 @@ def _transport(fed: "Fed") -> dict[str, float]:
     process = fed.engine._llm.input_processor.process_inputs
 
     def send(number: int) -> None:
-        request = process(
-            str(number),
-            engine_input(views[number], fed.engine._vision),
-            SamplingParams(max_tokens=1),
-            ("generate",),
-        )
+        page = engine_input(views[number], fed.engine._vision)
+        request = process(str(number), page, SamplingParams(max_tokens=1), ("generate",))
         decoder.decode([bytes(part) for part in encoder.encode(request)])
 
     return {"transport_to_core_ms_per_page": _ms(send, range(len(views)))}

@@ -19,7 +19,7 @@ MODULES = {"stock-cached-mask": "stock"}
 FREE_BYTES = 3 * 10**9
 """A GPU with less than this in use is free."""
 
-CLOSING_S = 30
+CLOSING_S = 8
 """What a run may take to free everything after its result is written."""
 
 START_S = 60
