@@ -60,6 +60,17 @@ def uses_runner_v2(settings: VllmSettings) -> bool:
     return settings.model_runner == "v2" or (settings.model_runner == "auto" and not on_cpu())
 
 
+def plans_ahead(settings: VllmSettings) -> bool:
+    """Whether a step is planned while the one before runs; vLLM's own choice where there is a GPU."""
+    return not on_cpu() if settings.async_scheduling is None else settings.async_scheduling
+
+
+def scheduler(settings: VllmSettings) -> str:
+    """The scheduler to name to vLLM."""
+    kind = "AsyncGroupScheduler" if plans_ahead(settings) else "GroupScheduler"
+    return f"deployments.model.vllm.scheduler.{kind}"
+
+
 def set_environment(settings: VllmSettings) -> None:
     """Set what vLLM and its processes read from the environment; what the user has set stays."""
     os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "1" if uses_runner_v2(settings) else "0"
