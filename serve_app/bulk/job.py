@@ -33,7 +33,7 @@ from serve_app.bulk.rows import error_row
 from serve_app.bulk.stages import Preparation
 from serve_app.bulk.store import Store
 from serve_app.settings import ScalingSettings, Settings
-from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
+from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, cluster_resources, sized
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +93,7 @@ def run_job(
     """
     manifest = read_manifest(options.manifest, options.request)
     with _connected():
-        totals = ray.cluster_resources()
-        resources = Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
+        resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
@@ -237,9 +236,9 @@ def _read_all(
             logger.warning("a pass over the documents was given up: %s", error)
     lost = _outstanding(options, settings, manifest, plan.store, redo=False)
     if lost:
-        error = StageLost("The process that read this page died each time; the log has the cause.")
+        loss = StageLost("The process that read this page died each time; the log has the cause.")
         rows = [
-            error_row(document.doc_id, page, document.page_count, error)
+            error_row(document.doc_id, page, document.page_count, loss)
             for document in lost
             for page in document.rest or (WHOLE_DOCUMENT,)
         ]

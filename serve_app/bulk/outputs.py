@@ -60,12 +60,21 @@ class Tally:
     finish_reasons: Counter[str] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     def add(self, other: "Tally") -> None:
         """Add another tally to this one."""
-        for name in self.__slots__:
-            getattr(self, name).update(getattr(other, name))
+        for mine, theirs in (
+            (self.documents, other.documents),
+            (self.pages, other.pages),
+            (self.errors, other.errors),
+            (self.finish_reasons, other.finish_reasons),
+            (self.attempts, other.attempts),
+            (self.tokens, other.tokens),
+        ):
+            mine.update(theirs)
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] += seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def entries(manifest: pa.Table, index: Index, limits: DocumentLimits) -> Iterato
             pages = index.page[span].tolist()
             if not pages:
                 raise JobIncomplete(f'The document "{row["doc_id"]}" has no page; run the same command again.')
-            expected = (WHOLE_DOCUMENT,)
+            expected: tuple[int, ...] = (WHOLE_DOCUMENT,)
             if pages != [WHOLE_DOCUMENT]:
                 count = int(index.page_count[span].max())
                 chosen = page_ranges.select(page_ranges.parse(row["pages"]), count, limits.max_pages)
@@ -114,7 +123,9 @@ def write_outputs(store: Store, documents: Iterator[Entry], layout: Layout) -> T
         JobIncomplete: a page is missing or there twice.
     """
     make = ray.remote(_slice).options(num_cpus=0.25, max_retries=3, retry_exceptions=[OSError])
-    total, names, running = Tally(), set(), []
+    total = Tally()
+    names: set[str] = set()
+    running: list[ray.ObjectRef[Tally]] = []
     for number, part in enumerate(_slices(documents, layout.rows_per_file)):
         name = f"part-{number:05d}.parquet"
         names.add(name)
@@ -185,7 +196,8 @@ def _count(tally: Tally, row: dict[str, Any]) -> None:
         tally.finish_reasons[row["finish_reason"]] += 1
         tally.attempts[str(row["attempts"])] += 1
         tally.tokens.update(prompt=row["prompt_tokens"], output=row["output_tokens"])
-    tally.seconds.update({stage: row[f"{stage}_seconds"] for stage in STAGES})
+    for stage in STAGES:
+        tally.seconds[stage] += row[f"{stage}_seconds"]
 
 
 def _document(store: Store, entry: Entry, rows: list[dict[str, Any]], layout: Layout) -> dict[str, Any]:

@@ -4,14 +4,14 @@ A block holds one group, so that blocks neither starve an engine nor hold much m
 travel in blocks. A lost block loses nothing but time; `serve_app.bulk.job` finds what is missing.
 """
 
+import logging
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
@@ -19,9 +19,6 @@ from ray.data import ActorPoolStrategy, DataContext
 from deployments.preprocess.settings import DocumentLimits
 from serve_app.bulk.pages import Expander, Wanted
 from serve_app.bulk.reading import ReadGroups, Reading
-
-MAX_RESTARTS = 100
-"""Times that Ray starts an actor of a job again; a task of it is repeated as often."""
 
 DOCUMENTS_PER_BLOCK = 64
 """Documents that one task looks into, in a large job."""
@@ -60,7 +57,7 @@ class Progressed:
 
 def read_documents(
     documents: Iterable[Wanted], per_block: int, plan: Reading, limits: DocumentLimits, scale: Scale
-) -> Iterator[Progressed]:
+) -> Generator[Progressed, None, None]:
     """Read documents, and yield as their pages are written. Closing the iterator stops the work.
 
     Raises:
@@ -75,11 +72,9 @@ def read_documents(
             .map_batches(
                 ReadGroups,
                 fn_constructor_args=(plan,),
-                batch_size=None,
+                batch_size=1,
                 num_cpus=scale.actor_cpus,
                 num_gpus=scale.actor_gpus,
-                max_restarts=MAX_RESTARTS,
-                max_task_retries=MAX_RESTARTS,
                 compute=ActorPoolStrategy(
                     size=scale.actors,
                     max_concurrent_calls_per_actor=scale.groups_per_actor,
@@ -100,9 +95,7 @@ def expand(batch: dict[str, Any], limits: DocumentLimits, group_pages: int) -> I
     for block in batch["documents"]:
         documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes
         for group in Expander(limits, group_pages).groups(documents):
-            column = np.empty(1, object)
-            column[0] = group
-            yield {"group": column}
+            yield {"group": [pickle.dumps(group)]}
 
 
 def _blocks(documents: Iterable[Wanted], per_block: int) -> Iterator[pa.Table]:
@@ -114,6 +107,8 @@ def _blocks(documents: Iterable[Wanted], per_block: int) -> Iterator[pa.Table]:
 @contextmanager
 def _context(scale: Scale) -> Iterator[None]:
     """Set what Ray Data has as settings of the process, for the datasets made within."""
+    # It reports each dataset's start and end, and what was switched off.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 from tqdm import tqdm
 
@@ -25,7 +25,7 @@ class Progress:
         self._failed = 0
         self._began = self._last = time.monotonic()
         self._interval_s = interval_s
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Never] | None = None
         if sys.stderr.isatty():
             form = "{percentage:3.0f}%|{bar}| {postfix}"
             self._bar = tqdm(total=documents, bar_format=form, file=sys.stderr)

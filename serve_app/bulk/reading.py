@@ -8,6 +8,7 @@ pages by the groups that the actor was given.
 
 import asyncio
 import logging
+import pickle
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -36,6 +37,10 @@ logger = logging.getLogger(__name__)
 
 BUFFERED = 2
 """Pages that a preparing task may have drawn before somebody takes them."""
+
+STARTS = "_job/starts"
+MAX_STARTS = 100
+"""An actor that died so often will not get anywhere."""
 
 REMEMBERED_PARTS = 256
 """Part files that a restarted actor looks into for pages of the groups it had: 4,096 pages."""
@@ -86,17 +91,22 @@ class ReadGroups:
         self._fault: str | None = None
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True, name="reading").start()
+        name = ray.get_runtime_context().get_actor_id() or "driver"
+        if (starts := _count_start(plan, name)) > MAX_STARTS:
+            self._fault = f"A reading process was started {starts} times; the log says what it dies of."
+            return
         try:
             engines = EngineKeeper(plan.create)
         except OcrError as error:
             self._fault = f"The engine can't be started: {error}"
             return
-        self._reader = _GroupReader(plan, engines)
+        self._reader = _GroupReader(plan, engines, name)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Read a batch of groups; returns a row of counts for each."""
         rows = []
-        for group in batch["group"]:
+        for pickled in batch["group"]:
+            group: Group = pickle.loads(pickled)  # noqa: S301 - made by another task of this job
             if self._fault is None:
                 work = asyncio.run_coroutine_threadsafe(self._reader.read(group), self._loop)
                 try:
@@ -123,11 +133,9 @@ def _counts(group: Group, written: Sequence[Written], fault: str | None = None) 
 class _GroupReader:
     """The reading of groups, in one event loop."""
 
-    def __init__(self, plan: Reading, engines: EngineKeeper) -> None:
+    def __init__(self, plan: Reading, engines: EngineKeeper, name: str) -> None:
         self._plan = plan
         self._engines = engines
-        context = ray.get_runtime_context()
-        name = context.get_actor_id() or "driver"
         self._writer = _PageWriter(plan, engines, name)
         self._places = asyncio.Semaphore(plan.pages_in_flight)
         self._preparing = asyncio.Semaphore(plan.preparing)
@@ -137,8 +145,7 @@ class _GroupReader:
             max_retries=1,
             _generator_backpressure_num_objects=BUFFERED,
         )
-        restarted = context.get_actor_id() is not None and context.was_current_actor_reconstructed
-        self._already = _already_written(plan, name) if restarted else {}
+        self._already = _already_written(plan, name)
 
     async def read(self, group: Group) -> list[Written]:
         """Read a group's pages; returns when they are written."""
@@ -276,6 +283,13 @@ class _GroupReader:
 def _lost(page: int, segment: Segment, error: RayError) -> StageLost:
     logger.warning("page %d of %s can't be drawn: %s", page, segment.doc_id, error)
     return StageLost("The process that drew this page died each time; the log has the cause.")
+
+
+def _count_start(plan: Reading, name: str) -> int:
+    """Return how often this actor was started in this run; Ray starts one that dies again without end."""
+    folder = f"{STARTS}/{plan.run:06d}-{name}"
+    plan.store.write(f"{folder}/{uuid.uuid4().hex}", b"")
+    return len(plan.store.names(folder))
 
 
 def _already_written(plan: Reading, writer: str) -> dict[str, Written]:
