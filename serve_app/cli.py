@@ -37,16 +37,31 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
-@click.option("--server", help="Address of a running service, e.g. http://127.0.0.1:8000; without it, in process.")
-@click.option("--task", type=click.Choice(["markdown", "text", "table", "custom"]), default="markdown", show_default=True)
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+)
+@click.option(
+    "--server", help="Address of a running service, e.g. http://127.0.0.1:8000; without it, in process."
+)
+@click.option(
+    "--task",
+    type=click.Choice(["markdown", "text", "table", "custom"]),
+    default="markdown",
+    show_default=True,
+)
 @click.option("--prompt", help="Your own prompt; goes with --task custom.")
 @click.option("--pages", help='Pages from 0, such as "0,2-4"; all by default.')
 @click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option("--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages.")
+@click.option(
+    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
+)
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
-def convert(files: tuple[Path, ...], out: Path, server: str | None, engine: str | None, **options: Any) -> None:
+def convert(
+    files: tuple[Path, ...], out: Path, server: str | None, engine: str | None, **options: Any
+) -> None:
     """Convert documents to Markdown: OUT/NAME/NAME.md, its figures and result.json."""
     from serve_app.convert import run_convert
 

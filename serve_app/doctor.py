@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine, gpu_count
@@ -53,11 +54,15 @@ def _version(package: str) -> str:
 
 
 def _why_not_vllm(settings: Settings) -> str:
-    """Return what stands in the vLLM engine's way, as its own checks say it."""
-    from deployments.model.vllm.preflight import check
+    """Return what stands in the vLLM engine's way, as its own checks say it; nothing is fetched."""
+    from deployments.model.vllm import compat, preflight
 
+    folder = Path(settings.model.vllm.model)
     try:
-        check(settings.model.vllm)
+        compat.installed()
+        if not folder.is_dir():
+            return f"{folder} is no folder here; the first start would fetch it from the Hugging Face hub"
+        preflight.check(settings.model.vllm, folder)
     except ConfigurationError as error:
         return str(error)
     return "nothing stands in its way: set model.engine to vllm"

@@ -1,7 +1,7 @@
 """The Ray Serve graph: every deployment, how it is bound to the others, and with what options.
 
-    serve run serve_app.graph:app_builder model.engine=embedded
-    serve deploy serve_config.yaml
+serve run serve_app.graph:app_builder model.engine=embedded
+serve deploy serve_config.yaml
 """
 
 from collections.abc import Callable
@@ -37,9 +37,9 @@ class IngressDeployment:
         self,
         settings: Settings,
         choice: EngineChoice,
-        preprocess: DeploymentHandle,
-        model: DeploymentHandle,
-        postprocess: DeploymentHandle,
+        preprocess: DeploymentHandle[Any],
+        model: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
     ) -> None:
         self._settings = settings
         self._choice = choice
@@ -102,24 +102,24 @@ def cluster_resources() -> Resources:
 
 def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
     """Return a stage with its replicas, resources and limits."""
-    return serve.deployment(
-        stage,
-        name=name,
-        max_ongoing_requests=scaling.max_ongoing_requests,
-        max_queued_requests=scaling.max_queued_requests,
-        graceful_shutdown_timeout_s=scaling.graceful_shutdown_timeout_s,
-        graceful_shutdown_wait_loop_s=0.5,
-        health_check_period_s=5,
-        health_check_timeout_s=30,
-        ray_actor_options={"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
-        autoscaling_config={
+    options: dict[str, Any] = {
+        "name": name,
+        "max_ongoing_requests": scaling.max_ongoing_requests,
+        "max_queued_requests": scaling.max_queued_requests,
+        "graceful_shutdown_timeout_s": scaling.graceful_shutdown_timeout_s,
+        "graceful_shutdown_wait_loop_s": 0.5,
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
+        "autoscaling_config": {
             "min_replicas": scaling.min_replicas,
             "max_replicas": scaling.max_replicas,
             "target_ongoing_requests": scaling.target_ongoing_requests,
             "upscale_delay_s": scaling.upscale_delay_s,
             "downscale_delay_s": scaling.downscale_delay_s,
         },
-    )
+    }
+    return serve.deployment(**options)(stage)
 
 
 def _nested(args: dict[str, Any]) -> dict[str, Any]:

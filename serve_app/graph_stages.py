@@ -8,22 +8,29 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
+from typing import Any, cast
 
 import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-from ray.serve.handle import DeploymentHandle, DeploymentResponse
+from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from deployments.errors import EngineUnavailable, OcrError, QueueFull, StageLost
-from deployments.types import DocumentInfo, Generation, GenerationOptions, PageRequest, PageResult, PreparedPage
+from deployments.types import (
+    DocumentInfo,
+    Generation,
+    GenerationOptions,
+    PageRequest,
+    PageResult,
+    PreparedPage,
+)
 
 
 @dataclass(slots=True)
 class PageInGraph:
     """A page on its way: the response that will hold it, and its measures once the model has seen it."""
 
-    prepared: DeploymentResponse
+    prepared: DeploymentResponse[PreparedPage]
     measures: PreparedPage | None = None
 
 
@@ -31,7 +38,10 @@ class GraphStages:
     """Preprocess, Model and Postprocess behind their deployment handles."""
 
     def __init__(
-        self, preprocess: DeploymentHandle, model: DeploymentHandle, postprocess: DeploymentHandle
+        self,
+        preprocess: DeploymentHandle[Any],
+        model: DeploymentHandle[Any],
+        postprocess: DeploymentHandle[Any],
     ) -> None:
         self._preprocess = preprocess
         self._model = model
@@ -48,15 +58,21 @@ class GraphStages:
             info: DocumentInfo = await self._preprocess.inspect.remote(document)
             return info
 
-    async def prepare(self, document: "ray.ObjectRef[bytes]", index: int, request: PageRequest) -> PageInGraph:
+    async def prepare(
+        self, document: "ray.ObjectRef[bytes]", index: int, request: PageRequest
+    ) -> PageInGraph:
         """Begin to prepare a page; its errors come out where it is used."""
         with ocr_errors():
-            return PageInGraph(self._preprocess.prepare.remote(document, index, request))
+            response = self._preprocess.prepare.remote(document, index, request)
+            return PageInGraph(cast(DeploymentResponse[PreparedPage], response))
 
-    async def stream(self, page: PageInGraph, options: GenerationOptions) -> AsyncGenerator[str | Generation, None]:
+    async def stream(
+        self, page: PageInGraph, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream what the model writes, then its generation."""
         with ocr_errors():
-            response = self._model_stream.stream.remote(page.prepared, options)
+            call = self._model_stream.stream.remote(page.prepared, options)
+            response = cast(DeploymentResponseGenerator[str | tuple[PreparedPage, Generation]], call)
             try:
                 async for piece in response:
                     if isinstance(piece, str):
@@ -66,19 +82,20 @@ class GraphStages:
                         yield generation
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
-                response.cancel()
-                page.prepared.cancel()
+                response.cancel()  # type: ignore[no-untyped-call]
+                page.prepared.cancel()  # type: ignore[no-untyped-call]
                 raise
 
     async def read(self, page: PageInGraph, options: GenerationOptions) -> Generation:
         """Return what the model writes."""
         with ocr_errors():
-            response = self._model.read.remote(page.prepared, options)
+            call = self._model.read.remote(page.prepared, options)
+            response = cast(DeploymentResponse[tuple[PreparedPage, Generation]], call)
             try:
                 page.measures, generation = await response
             except asyncio.CancelledError:
-                response.cancel()
-                page.prepared.cancel()
+                response.cancel()  # type: ignore[no-untyped-call]
+                page.prepared.cancel()  # type: ignore[no-untyped-call]
                 raise
             return generation
 

@@ -33,9 +33,13 @@ class ReadingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pages_in_flight: int = Field(256, ge=1, description="Pages under way at once, over all documents of a reader.")
+    max_pages_in_flight: int = Field(
+        256, ge=1, description="Pages under way at once, over all documents of a reader."
+    )
     max_pages_per_document: int = Field(16, ge=1, description="Pages of one document under way at once.")
-    page_timeout_s: float = Field(600, gt=0, description="Longest time for one page, all attempts and waiting counted.")
+    page_timeout_s: float = Field(
+        600, gt=0, description="Longest time for one page, all attempts and waiting counted."
+    )
     ladder: LadderSettings = Field(default_factory=LadderSettings)
 
 
@@ -134,12 +138,16 @@ class PageReader(Generic[DocumentT, PreparedT]):
                 return PageDone(await self._attempts(job, index, emit))
         except TimeoutError:
             limit = self._settings.page_timeout_s
-            return PageFailed(index, ProcessingTimeout(f"The page took longer than {limit:g} seconds; try it later."))
+            return PageFailed(
+                index, ProcessingTimeout(f"The page took longer than {limit:g} seconds; try it later.")
+            )
         except OcrError as error:
             return PageFailed(index, error)
         except Exception:
             logger.exception("page %d failed through an internal error", index)
-            return PageFailed(index, OcrError("The page failed through an internal error, which the service logged."))
+            return PageFailed(
+                index, OcrError("The page failed through an internal error, which the service logged.")
+            )
 
     async def _attempts(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageResult:
         """Try the page as the ladder of its task says."""

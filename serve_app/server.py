@@ -58,8 +58,9 @@ def connect(*, dashboard: bool) -> None:
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    local = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": dashboard}
-    ray.init(logging_level=logging.WARNING, log_to_driver=True, **local)
+    ray.init(
+        include_dashboard=None if "RAY_ADDRESS" in os.environ else dashboard, logging_level=logging.WARNING
+    )
 
 
 def _check_port(host: str, port: int) -> None:

@@ -42,20 +42,28 @@ class HttpSettings(BaseModel):
 
 
 class ScalingSettings(BaseModel):
-    """Replicas of a stage. What is None is filled in by `serve_app.sizing` from the engine and the machine."""
+    """Replicas of a stage; `serve_app.sizing` fills in what is None, from the engine and the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_replicas: int | None = Field(None, ge=0)
     max_replicas: int | None = Field(None, ge=1)
-    num_cpus: float | None = Field(None, ge=0, description="CPUs of a replica; the embedded engine's threads.")
+    num_cpus: float | None = Field(
+        None, ge=0, description="CPUs of a replica; the embedded engine's threads."
+    )
     num_gpus: float | None = Field(None, ge=0)
     max_ongoing_requests: int | None = Field(None, ge=1, description="Pages a replica takes at once.")
-    max_queued_requests: int = Field(2000, ge=1, description="Requests that wait at each caller before more are refused.")
-    target_ongoing_requests: float | None = Field(None, gt=0, description="Pages a replica should have at once.")
+    max_queued_requests: int = Field(
+        2000, ge=1, description="Requests that wait at each caller before more are refused."
+    )
+    target_ongoing_requests: float | None = Field(
+        None, gt=0, description="Pages a replica should have at once."
+    )
     upscale_delay_s: float = Field(5, ge=0)
     downscale_delay_s: float = Field(300, ge=0)
-    graceful_shutdown_timeout_s: float = Field(120, ge=0, description="Longest drain of a replica that stops.")
+    graceful_shutdown_timeout_s: float = Field(
+        120, ge=0, description="Longest drain of a replica that stops."
+    )
 
 
 class StageScaling(BaseModel):
@@ -127,5 +135,9 @@ def _unknown_variables() -> Iterator[str]:
     """Yield variables with our prefix that no setting stands behind; pydantic-settings passes over these."""
     for name in os.environ:
         head = name.removeprefix(ENVIRONMENT_PREFIX).split("__")[0].lower()
-        if name.startswith(ENVIRONMENT_PREFIX) and name != FILE_VARIABLE and head not in Settings.model_fields:
+        if (
+            name.startswith(ENVIRONMENT_PREFIX)
+            and name != FILE_VARIABLE
+            and head not in Settings.model_fields
+        ):
             yield name

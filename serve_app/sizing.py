@@ -31,7 +31,9 @@ class Resources:
     gpus: int
 
 
-def sized(scaling: StageScaling, model: ModelSettings, engine: EngineName, resources: Resources) -> StageScaling:
+def sized(
+    scaling: StageScaling, model: ModelSettings, engine: EngineName, resources: Resources
+) -> StageScaling:
     """Return the scaling with every open value filled in."""
     cpus, gpus = max(resources.cpus, 1), max(resources.gpus, 1)
     if engine == "vllm":
@@ -58,7 +60,9 @@ def sized(scaling: StageScaling, model: ModelSettings, engine: EngineName, resou
         preprocess_replicas = max(cpus // 2, 1)
     light = _open(max_replicas=max(cpus // 4, 1), num_cpus=0, num_gpus=0)
     return StageScaling(
-        ingress=_filled(scaling.ingress, light | _open(max_ongoing_requests=1000, target_ongoing_requests=300)),
+        ingress=_filled(
+            scaling.ingress, light | _open(max_ongoing_requests=1000, target_ongoing_requests=300)
+        ),
         preprocess=_filled(
             scaling.preprocess,
             _open(
@@ -70,7 +74,9 @@ def sized(scaling: StageScaling, model: ModelSettings, engine: EngineName, resou
             ),
         ),
         model=_filled(scaling.model, model_defaults),
-        postprocess=_filled(scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)),
+        postprocess=_filled(
+            scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
+        ),
     )
 
 

@@ -7,7 +7,14 @@ from typing import Protocol, TypeVar
 from deployments.model.engine import Engine, read_page
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.types import DocumentInfo, Generation, GenerationOptions, PageRequest, PageResult, PreparedPage
+from deployments.types import (
+    DocumentInfo,
+    Generation,
+    GenerationOptions,
+    PageRequest,
+    PageResult,
+    PreparedPage,
+)
 
 DocumentT = TypeVar("DocumentT")
 """Where a document's bytes are: the bytes themselves, or a reference to them."""
@@ -66,7 +73,9 @@ class LocalStages:
         """Return a page, drawn, and as the engine takes it."""
         return await asyncio.to_thread(self._preprocessor.prepare, document, index, request)
 
-    def stream(self, page: PreparedPage, options: GenerationOptions) -> AsyncGenerator[str | Generation, None]:
+    def stream(
+        self, page: PreparedPage, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream what the engine writes, then its generation."""
         return self._engine.generate(page, options)
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from ray import serve
-from ray.serve.schema import ReplicaState
+from ray.serve._private.common import ReplicaState
 
 from deployments.errors import EngineUnavailable
 from deployments.model.selection import EngineChoice
@@ -20,7 +20,11 @@ class GraphStatus:
     def __init__(self, app_name: str, choice: EngineChoice, settings: Settings) -> None:
         self._app_name = app_name
         self.engine = choice.name
-        self.model = settings.model.vllm.model if choice.name == "vllm" else settings.model.embedded.model_name
+        self.model = (
+            settings.model.vllm.model
+            if choice.name == "vllm"
+            else "embedded-ppocrv6-" + settings.model.embedded.weights
+        )
         self._scales_to_zero = settings.scaling.model.min_replicas == 0
         self._asked_at = float("-inf")
         self._missing: list[str] = []
@@ -35,7 +39,9 @@ class GraphStatus:
             self._missing = await asyncio.to_thread(self._stages_without_replicas)
             self._asked_at = time.monotonic()
         if self._missing:
-            raise EngineUnavailable(f"No replica is running yet for: {', '.join(self._missing)}. Try again soon.")
+            raise EngineUnavailable(
+                f"No replica is running yet for: {', '.join(self._missing)}. Try again soon."
+            )
 
     def _stages_without_replicas(self) -> list[str]:
         """Name the deployments of this application that can't take a page."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import ClassVar
 
 from deployments.errors import EngineUnavailable, GenerationFailed
@@ -23,7 +24,7 @@ class FakeEngine:
     def __init__(self, marker: str | None = None) -> None:
         self.model = "fake"
         self.revision: str | None = None
-        self._marker = marker
+        self._marker = Path(marker) if marker else None
         self._closed = False
 
     async def generate(
@@ -32,8 +33,8 @@ class FakeEngine:
         words = page.prompt.split()
         if "fail" in words and page.index == 1:
             raise GenerationFailed("the fake engine was told to fail this page")
-        if "die" in words and self._marker and not os.path.exists(self._marker):
-            open(self._marker, "w").close()
+        if "die" in words and self._marker and not self._marker.exists():
+            self._marker.touch()
             os._exit(1)
         pieces = [
             "<|ref|>title<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n",

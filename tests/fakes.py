@@ -149,7 +149,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
+async def serving(app: Any) -> AsyncIterator[str]:
     """Serve an application on a free port with uvicorn, and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))  # clients wait in its backlog until uvicorn is up
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))

@@ -43,9 +43,11 @@ def test_module_imports_only_what_its_place_allows(module: Path) -> None:
         crossed = {name for name in imports(module) if any(name.startswith(other) for other in others)}
         assert not crossed, "a stage knows nothing of the other stages"
     else:
-        assert not {name for name in imports(module) if name.startswith("deployments.")} - SHARED - {
-            name for name in imports(module) if name.rsplit(".", 1)[0] in SHARED
-        }
+        assert (
+            not {name for name in imports(module) if name.startswith("deployments.")}
+            - SHARED
+            - {name for name in imports(module) if name.rsplit(".", 1)[0] in SHARED}
+        )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -28,13 +28,15 @@ from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
 class Stages:
     """Stages whose every step a test can see and steer."""
 
-    def __init__(self, faults: dict[int, list[Exception]] | None = None, loops: int = 0, delay: float = 0) -> None:
+    def __init__(
+        self, faults: dict[int, list[Exception]] | None = None, loops: int = 0, delay: float = 0
+    ) -> None:
         self.faults = faults or {}
         self.loops = loops
         self.delay = delay
         self.running = self.most_running = 0
         self.tried: list[tuple[bool, int]] = []
-        self.freed = asyncio.Event()
+        self.freed, self.both_running = asyncio.Event(), asyncio.Event()
 
     async def hold(self, document: bytes) -> bytes:
         return document
@@ -58,6 +60,8 @@ class Stages:
     async def read(self, page: PreparedPage, options: GenerationOptions) -> Generation:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
+        if self.running == 2:
+            self.both_running.set()
         try:
             await asyncio.sleep(self.delay)
         except asyncio.CancelledError:
@@ -154,8 +158,7 @@ async def test_closing_the_reader_cancels_what_is_under_way(stream: bool) -> Non
     async with aclosing(reader.read(b"", [0, 1, 2], PageRequest(), stream=stream)) as stream_of_events:
         async for event in stream_of_events:
             if isinstance(event, PageFailed):
-                while stages.running < 2:
-                    await asyncio.sleep(0)
+                await stages.both_running.wait()
                 break
     assert stages.freed.is_set()
     assert stages.running == 0

@@ -8,7 +8,9 @@ from deployments.errors import ConfigurationError
 from serve_app.settings import load_settings
 
 
-def test_the_stronger_source_wins_and_the_weaker_fills_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stronger_source_wins_and_the_weaker_fills_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("http: {port: 1111, host: 127.0.0.2}\nlimits: {max_pages: 7}\n")
     monkeypatch.setenv("DSOCR_SETTINGS", str(file))

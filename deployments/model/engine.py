@@ -27,7 +27,9 @@ class Engine(Protocol):
     model: str
     revision: str | None
 
-    def generate(self, page: PreparedPage, options: GenerationOptions) -> AsyncGenerator[str | Generation, None]:
+    def generate(
+        self, page: PreparedPage, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream a page: pieces of text as they come, then exactly one `Generation` that ends the stream.
 
         The pieces joined are the `Generation`'s text; without `options.stream` there may be none.

@@ -41,7 +41,9 @@ def choose_engine(settings: ModelSettings, gpus: int | None = None) -> EngineCho
     if gpus == 0:
         return EngineChoice("embedded", "no NVIDIA GPU was found, which the vllm engine needs")
     if importlib.util.find_spec("vllm") is None:
-        return EngineChoice("embedded", "a GPU was found, but vLLM is not installed: pip install 'dsocr[vllm]'")
+        return EngineChoice(
+            "embedded", "a GPU was found, but vLLM is not installed: pip install 'dsocr[vllm]'"
+        )
     return EngineChoice("vllm", f"{gpus} GPU{'s' * (gpus > 1)} and vLLM were found")
 
 
@@ -61,7 +63,9 @@ def create_engine(settings: ModelSettings, name: EngineName, threads: int) -> En
 
         return EmbeddedEngine(settings.embedded, threads=threads)
     if importlib.util.find_spec("vllm") is None:
-        raise ConfigurationError("The vllm engine needs vLLM: pip install 'dsocr[vllm]', or set engine: embedded.")
+        raise ConfigurationError(
+            "The vllm engine needs vLLM: pip install 'dsocr[vllm]', or set engine: embedded."
+        )
     from deployments.model.vllm.engine import VllmEngine
 
     return VllmEngine(settings.vllm)

@@ -11,7 +11,7 @@ EngineName = Literal["embedded", "vllm"]
 
 
 class ModelSettings(BaseModel):
-    """The model stage. `auto` takes vLLM where a GPU and vLLM are found, and the embedded engine elsewhere."""
+    """The model stage; `auto` takes vLLM where a GPU and vLLM are found, else the embedded engine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

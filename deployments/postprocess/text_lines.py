@@ -14,8 +14,9 @@ from deployments.postprocess import plain_text, tables
 from deployments.postprocess.tables import TableGrid
 from deployments.types import Block, BlockType, Box, PageResult
 
-LEADING = 1.2
-"""Line height over font size, as typeset text usually has it."""
+LEADING = 1.3
+"""Line height over font size. Of 1.1 to 1.4 it put words nearest to their places on pages of five
+typeset documents: at the median 1 pt off the line and 6 to 55 pt along it."""
 
 _MARGIN = 0.05
 _USUAL_LINES = 60
@@ -105,7 +106,7 @@ def _fill(texts: list[str], area: Line, *, loose: bool = False) -> list[Line]:
     total = sum(map(units, texts))
     if not total:
         return []
-    # n lines of total / n em across and of 1.2 em height each have the area's proportions.
+    # n lines of total / n em across and of 1.3 em height each have the area's proportions.
     count = max(1, round(math.sqrt(total * area.height / (LEADING * area.width))))
     whole = (units(word) for text in texts for word in text.split() if not _may_break(word))
     longest = max(total / count, 1.0, max(whole, default=0.0))

@@ -25,7 +25,7 @@ style-src 'unsafe-inline'">
 body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 serif; color: #111;
   background: #fff; overflow-wrap: anywhere; }}
 section + section {{ border-top: 1px solid #bbb; margin-top: 2rem; padding-top: 1rem; }}
-table {{ border-collapse: collapse; display: block; overflow-x: auto; }}
+table {{ border-collapse: collapse; }}
 td, th {{ border: 1px solid #999; padding: .2rem .5rem; vertical-align: top; }}
 img {{ max-width: 100%; height: auto; }}
 pre {{ overflow-x: auto; }}

@@ -12,7 +12,12 @@ class PreprocessDeployment:
     """Draws and tiles pages on CPUs; one page at a time takes one core."""
 
     def __init__(
-        self, limits: DocumentLimits, views: ViewSettings, takes: EngineInput, model: str, revision: str | None
+        self,
+        limits: DocumentLimits,
+        views: ViewSettings,
+        takes: EngineInput,
+        model: str,
+        revision: str | None,
     ) -> None:
         tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
         self._preprocessor = Preprocessor(limits, views, takes, tokenizer)

@@ -18,6 +18,7 @@ from deployments.errors import CorruptDocument, CorruptPage, TooManyPages, TooMa
 from deployments.preprocess.colours import upright_rgb
 from deployments.preprocess.page_image import PageImage, check_pixels
 from deployments.preprocess.settings import DocumentLimits
+from deployments.preprocess.tiff import count_pages
 
 # The plugins' classes are called directly: `Image.open` would try other formats, and would check the
 # size against the process-wide MAX_IMAGE_PIXELS before ours could be, with a warning or an error.
@@ -61,7 +62,7 @@ class PicturePages:
         self._limits = limits
         try:
             self._image = _READERS[media_type](BytesIO(data))
-            self.page_count = self._count()
+            self.page_count = self._count(data)
         except Image.DecompressionBombError as error:
             raise self._too_many_pixels() from error
         except _DAMAGE as error:
@@ -74,16 +75,13 @@ class PicturePages:
             f"The picture has more pixels than the limit of {self._limits.max_pixels:,}. Make it smaller."
         )
 
-    def _count(self) -> int:
+    def _count(self, data: bytes) -> int:
         if not isinstance(self._image, TiffImageFile):
             return 1
-        try:
-            # Counting stops at the limit, however long the file's chain of images may be.
-            self._image.seek(self._limits.max_pages)
-        except EOFError:
-            self._image.seek(0)
-            return int(self._image.n_frames)
-        raise TooManyPages(f"The TIFF has more than {self._limits.max_pages:,} pages. Split it.")
+        count = count_pages(data, self._limits.max_pages)
+        if count > self._limits.max_pages:
+            raise TooManyPages(f"The TIFF has more than {self._limits.max_pages:,} pages. Split it.")
+        return count
 
     def render(self, index: int, dpi: int) -> PageImage:
         """Decode a page.

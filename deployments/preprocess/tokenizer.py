@@ -28,7 +28,7 @@ def find_tokenizer(model: str, revision: str | None = None) -> Path:
         return Path(hf_hub_download(model, "tokenizer.json", revision=revision)).parent
     except (OSError, ValueError) as error:  # the hub's own errors are kinds of these two
         raise ConfigurationError(
-            f"There is no folder {model}, and no tokenizer of that name could be had from the Hugging Face hub. "
+            f"There is no folder {model}, and the Hugging Face hub gave no tokenizer of that name. "
             "Set model.vllm.model to the folder of a DeepSeek-OCR-2 download."
         ) from error
 

@@ -56,6 +56,13 @@ def _too_long() -> InvalidRequest:
     return InvalidRequest(f"More than {_MAX_PIECES} pieces in pages; write ranges.", "pages")
 
 
+def write(ranges: PageRanges | None) -> str | None:
+    """Write ranges as `parse` reads them."""
+    if ranges is None:
+        return None
+    return ",".join(str(each[0]) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in ranges)
+
+
 def select(ranges: PageRanges | None, page_count: int, limit: int) -> list[int]:
     """Return the page numbers meant, each once, in the order of their first mention.
 

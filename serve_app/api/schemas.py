@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
@@ -45,6 +46,7 @@ NoAnnotation = Annotated[None, BeforeValidator(_no_annotations)]
 Pages = Annotated[
     page_ranges.PageRanges | None,
     PlainValidator(page_ranges.parse),
+    PlainSerializer(page_ranges.write, return_type=str | None),
     WithJsonSchema(
         {
             "anyOf": [

@@ -21,9 +21,13 @@ from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
 HEARTBEAT = ": still at work\n\n"
 
 
+_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""What JSON leaves as it is, and some clients take for the end of a line; it stands in strings alone."""
+
+
 def server_sent_event(name: str, data: BaseModel) -> str:
-    """Write one event as the HTML standard's section 9.2 defines it; JSON holds no line breaks."""
-    return f"event: {name}\ndata: {dump(data)}\n\n"
+    """Write one event as the HTML standard's section 9.2 defines it, its data in one line."""
+    return f"event: {name}\ndata: {dump(data).translate(_LINE_BREAKS)}\n\n"
 
 
 class _Gathered:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.errors import InvalidRequest, TooManyPages
@@ -77,6 +77,7 @@ def test_more_than_a_thousand_pieces_are_refused() -> None:
             parse(written)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12)), min_size=1, max_size=20))
 def test_ranges_mean_what_they_say(pairs: list[tuple[int, int]]) -> None:
     text = ",".join(str(first) if more == 0 else f"{first}-{first + more}" for first, more in pairs)
@@ -84,6 +85,7 @@ def test_ranges_mean_what_they_say(pairs: list[tuple[int, int]]) -> None:
     assert select(parse(text), page_count=60, limit=60) == list(dict.fromkeys(expected))
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.text(max_size=30), st.text("0123456789,- ", max_size=30), st.lists(st.integers(), max_size=5)

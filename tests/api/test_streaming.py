@@ -71,9 +71,11 @@ async def test_a_later_attempt_begins_the_text_anew() -> None:
     assert events[1] == ("page.delta", {"index": 0, "text": "good", "attempt": 2})
 
 
-async def test_line_breaks_stay_inside_one_data_line() -> None:
-    events = parse_events(await stream(FakeReader(deltas=[PageDelta(0, "a\n\nb\r\u2028c")])))
-    assert events[1][1]["text"] == "a\n\nb\r\u2028c"
+async def test_line_breaks_of_any_kind_stay_inside_one_data_line() -> None:
+    written = "a\n\nb\r\u2028c\u2029d\x85e\x0bf"
+    text = await stream(FakeReader(deltas=[PageDelta(0, written)]))
+    assert all(line.startswith(("event: ", "data: ")) for line in text.splitlines() if line)
+    assert parse_events(text)[1][1]["text"] == written
 
 
 async def test_a_bad_page_is_an_event() -> None:

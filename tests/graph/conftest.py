@@ -39,8 +39,8 @@ def address() -> Iterator[str]:
 def deploy(address: str) -> Callable[..., str]:
     """Deploy the graph with settings; returns its address. A second call replaces the first."""
 
-    def deploy_with(marker: Path | None = None, **settings: Any) -> str:
-        create = partial(FakeEngine, str(marker) if marker else None)
+    def deploy_with(marker: Path | None = None, *, real_engine: bool = False, **settings: Any) -> str:
+        create = None if real_engine else partial(FakeEngine, str(marker) if marker else None)
         serve.run(build_app(load_settings(settings), Resources(cpus=2, gpus=0), create), name="dsocr")
         return address
 

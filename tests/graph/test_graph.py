@@ -42,7 +42,11 @@ def test_pages_come_back_in_order_with_their_own_sizes_and_boxes(client: httpx.C
 def test_a_failed_page_leaves_the_others_whole(client: httpx.Client, pdf: bytes) -> None:
     reply = ocr(client, pdf, task="custom", prompt="fail")
     assert reply.status_code == 200
-    assert [("error" in page and page["error"] is not None) for page in reply.json()["pages"]] == [False, True, False]
+    assert [("error" in page and page["error"] is not None) for page in reply.json()["pages"]] == [
+        False,
+        True,
+        False,
+    ]
     assert reply.json()["pages"][1]["error"]["code"] == "generation_failed"
 
 
@@ -54,7 +58,9 @@ def test_a_failed_page_leaves_the_others_whole(client: httpx.Client, pdf: bytes)
         (b"%PDF-1.7 nonsense", 422, "corrupt_document"),
     ],
 )
-def test_errors_cross_the_graph_as_themselves(client: httpx.Client, document: bytes, status: int, code: str) -> None:
+def test_errors_cross_the_graph_as_themselves(
+    client: httpx.Client, document: bytes, status: int, code: str
+) -> None:
     reply = ocr(client, document)
     assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
     assert "Traceback" not in reply.text
@@ -73,7 +79,9 @@ def test_text_streams_while_it_is_written(client: httpx.Client, pdf: bytes) -> N
         name, delta = next((name, data) for name, data in sse(reply.iter_lines()) if name != "start")
     assert name == "page.delta", delta
     assert delta["index"] == 0
-    assert time.monotonic() - started < 30  # the page itself takes a minute: the delta did not wait for its end
+    assert (
+        time.monotonic() - started < 30
+    )  # the page itself takes a minute: the delta did not wait for its end
 
 
 def test_a_client_that_leaves_frees_its_work(client: httpx.Client, pdf: bytes) -> None:

@@ -18,7 +18,7 @@ def boxes(draw: st.DrawFn, width: int, height: int) -> tuple[int, int, int, int]
 
 
 @given(st.data(), st.integers(1, 300), st.integers(1, 300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_page_can_be_drawn(data: st.DataObject, width: int, height: int) -> None:
     found = data.draw(
         st.lists(st.tuples(st.sampled_from(BlockType), boxes(width, height), st.text(max_size=40)))

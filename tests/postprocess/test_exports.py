@@ -5,7 +5,7 @@ import zipfile
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.postprocess import archive, exports, webpage
@@ -152,7 +152,6 @@ hostile = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=5)).map("".join)
 
 
 @given(st.lists(st.tuples(st.sampled_from(BlockType), hostile, hostile)), hostile)
-@settings(deadline=None)
 def test_no_page_can_put_tags_of_its_own_into_the_web_page(
     found: list[tuple[BlockType, str, str]], title: str
 ) -> None:

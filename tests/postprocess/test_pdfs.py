@@ -167,7 +167,6 @@ def test_sources_that_can_not_be_read() -> None:
 
 
 @given(st.text(), st.integers(1, 600), st.integers(1, 800))
-@settings(deadline=None)
 def test_lines_stay_in_their_box_and_keep_the_words(text: str, width: int, height: int) -> None:
     page = result(block(BlockType.CODE, text, (0, 0, width, height)))
     lines = text_lines.place(page)
@@ -180,7 +179,7 @@ def test_lines_stay_in_their_box_and_keep_the_words(text: str, width: int, heigh
 
 
 @given(st.text())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_any_text_makes_a_pdf(text: str) -> None:
     page = result(
         block(BlockType.TEXT, text), block(BlockType.TABLE, text), block(BlockType.TEXT, text, None)

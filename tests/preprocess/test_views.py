@@ -67,9 +67,7 @@ def assert_reference_views(pixels: Pixels, views: ViewSettings, crop: bool) -> N
     assert tiles.flags.c_contiguous
 
 
-@given(
-    st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1), st.booleans(), st.booleans()
-)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
 @example(1, 1, 0, False, True)
 @example(700, 1, 0, False, True)
 @example(1, 700, 0, True, True)

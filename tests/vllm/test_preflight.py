@@ -11,25 +11,20 @@ pytest.importorskip("tokenizers")
 from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat, preflight
 from deployments.model.vllm.settings import VllmSettings
-from tests.vllm.tiny_model import write_model
 
 pytestmark = pytest.mark.vllm
 
 GIB = 2**30
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("whole"))
+SIZES = {"base_size": 256, "image_size": 192}  # of the tiny model's views
 
 
 @pytest.fixture
-def folder(whole, tmp_path):
-    return shutil.copytree(whole, tmp_path / "model", copy_function=shutil.copyfile)
+def folder(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "model", copy_function=shutil.copyfile)
 
 
 def refusal(folder, **settings):
-    settings = VllmSettings(model=str(folder), **settings)
+    settings = VllmSettings(model=str(folder), **(SIZES | settings))
     with pytest.raises(ConfigurationError) as refused:
         preflight.check(settings, preflight.locate(settings).folder)
     return refused.value.message
@@ -39,11 +34,11 @@ def shards(folder):
     return sorted(folder.glob("*.safetensors"))
 
 
-def test_a_whole_folder_passes_and_gives_its_tokenizer(whole):
-    settings = VllmSettings(model=str(whole))
+def test_a_whole_folder_passes_and_gives_its_tokenizer(model_folder):
+    settings = VllmSettings(model=str(model_folder), **SIZES)
     found = preflight.locate(settings)
-    assert found == (whole, None)
-    assert preflight.check(settings, whole).token_to_id("<image>") == 128815
+    assert found == (model_folder, None)
+    assert preflight.check(settings, model_folder).token_to_id("<image>") == 128815
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./model", "~/model", "a/b/c", "model"])
@@ -61,7 +56,7 @@ def test_a_hub_model_that_cannot_be_had(monkeypatch):
         preflight.locate(VllmSettings(model="no/model", revision="v1"))
 
 
-def test_a_hub_model_is_known_by_its_commit(monkeypatch, whole, tmp_path):
+def test_a_hub_model_is_known_by_its_commit(monkeypatch, model_folder, tmp_path):
     snapshot = tmp_path / "0123abc"
     monkeypatch.setattr(preflight, "snapshot_download", lambda *_, **__: str(snapshot))
     assert preflight.locate(VllmSettings(model="some/model")) == (snapshot, "0123abc")
@@ -84,6 +79,11 @@ def test_another_model(folder, change):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
     assert "holds another model" in refusal(folder)
+
+
+@pytest.mark.parametrize("size", ["base_size", "image_size"])
+def test_sizes_that_are_not_the_models(folder, size):
+    assert "global views of 256 pixels and tiles of 192" in refusal(folder, **{size: 640})
 
 
 def test_another_models_tokenizer(folder):
@@ -118,7 +118,7 @@ def test_no_weights_at_all(folder):
     for path in [*shards(folder), folder / "model.safetensors.index.json"]:
         path.unlink()
     assert "no safetensors weights" in refusal(folder)
-    settings = VllmSettings(model=str(folder), load_format="dummy")
+    settings = VllmSettings(model=str(folder), **SIZES, load_format="dummy")
     preflight.check(settings, folder)
 
 

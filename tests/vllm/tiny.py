@@ -23,7 +23,11 @@ CONFIG = VisionConfig(
         downsample_channels=(24, 48),
     ),
     encoder=QueryEncoderConfig(
-        hidden_size=48, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, intermediate_size=64
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        intermediate_size=64,
     ),
     image_size=256,
     tile_size=192,
@@ -103,7 +107,9 @@ def official_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return weights
 
 
-def tower(model: torch.nn.Module, options: VisionOptions | None = None, config: VisionConfig = CONFIG) -> VisionTower:
+def tower(
+    model: torch.nn.Module, options: VisionOptions | None = None, config: VisionConfig = CONFIG
+) -> VisionTower:
     """Our tower with the reference's weights."""
     ours = VisionTower(config, options or VisionOptions.plain()).eval().to(next(model.parameters()).dtype)
     rest = list(load_tower(ours, official_weights(model).items()))
@@ -111,7 +117,9 @@ def tower(model: torch.nn.Module, options: VisionOptions | None = None, config: 
     return ours
 
 
-def reference_pages(model: torch.nn.Module, views: torch.Tensor, tiles: torch.Tensor, counts: list[int]) -> list[torch.Tensor]:
+def reference_pages(
+    model: torch.nn.Module, views: torch.Tensor, tiles: torch.Tensor, counts: list[int]
+) -> list[torch.Tensor]:
     """The reference's embeddings of pages, from the same bytes."""
     dtype = next(model.parameters()).dtype
 

@@ -122,7 +122,7 @@ def config(vision: VisionConfig) -> dict:
 
 
 def random_weights(vision: VisionConfig, seed: int) -> dict[str, torch.Tensor]:
-    """Under the checkpoint's names, of a size that keeps activations near one."""
+    """Under the checkpoint's names, of sizes that let an answer depend on the page and on what is written."""
     with torch.device("meta"):
         slots = tower_slots(VisionTower(vision, VisionOptions.plain()))
     shapes = {name: tuple(slot.target.shape) for name, slot in slots.items()} | language_shapes()
@@ -130,8 +130,16 @@ def random_weights(vision: VisionConfig, seed: int) -> dict[str, torch.Tensor]:
     weights = {}
     for name, shape in shapes.items():
         is_norm = "norm" in name and name.endswith("weight")
+        sharp = (
+            4
+            if name.startswith("model.layers")
+            and name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight"))
+            else 1
+        )
         weights[name] = (
-            torch.ones(shape) if is_norm else torch.randn(shape, generator=generator) * shape[-1] ** -0.5
+            torch.ones(shape)
+            if is_norm
+            else torch.randn(shape, generator=generator) * sharp * shape[-1] ** -0.5
         )
     return weights
 

@@ -77,7 +77,7 @@ class EmbeddedEngine:
             error = work.exception()
             if error is not None:
                 raise GenerationFailed(
-                    "The embedded engine failed on this page; others are not affected."
+                    "The embedded engine failed on this page. Others are not affected."
                 ) from error
         finally:
             stop.set()

@@ -44,14 +44,13 @@ def rules_in(ink: Ink, box: Box, text_height: float) -> Rules:
     Args:
         ink: of the page.
         box: where to look.
-        text_height: of the lines there, in pixels: a rule is longer than letters are tall.
+        text_height: of the lines there, in pixels: a rule is taller than letters, and longer than a dash.
     """
     part = ink[box.y1 : box.y2, box.x1 : box.x2]
     if part.size == 0:
         return Rules()
-    shortest = max(12, round(1.8 * text_height))
-    across = _segments(part, (shortest, 1), box)
-    down = _segments(part, (1, shortest), box)
+    across = _segments(part, (max(12, round(1.8 * text_height)), 1), box)
+    down = _segments(part, (1, max(12, round(0.85 * text_height))), box)
     return Rules(
         tuple(rule for rule in across if height(rule) <= _THICKEST_RULE and width(rule) > 4 * height(rule)),
         tuple(rule for rule in down if width(rule) <= _THICKEST_RULE and height(rule) > 4 * width(rule)),
@@ -67,18 +66,26 @@ def ink_bounds(ink: Ink, box: Box) -> Box | None:
     return Box(box.x1 + x, box.y1 + y, box.x1 + x + w, box.y1 + y + h)
 
 
-def widest_blank(ink: Ink, box: Box) -> tuple[int, int] | None:
-    """Return where the widest run of blank columns in a box starts and ends, or None if all have ink."""
+def blank_runs(ink: Ink, box: Box) -> list[tuple[int, int]]:
+    """Return where each run of blank columns in a box starts and ends."""
     part = ink[box.y1 : box.y2, box.x1 : box.x2]
     if part.size == 0:
-        return None
+        return []
     blank = np.concatenate(([False], part.max(axis=0) == 0, [False]))
-    edges = np.flatnonzero(blank[1:] != blank[:-1])
-    if not len(edges):
-        return None
-    starts, ends = edges[::2], edges[1::2]
-    best = int(np.argmax(ends - starts))
-    return box.x1 + int(starts[best]), box.x1 + int(ends[best])
+    edges = (box.x1 + np.flatnonzero(blank[1:] != blank[:-1])).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def is_dotted(ink: Ink, gap: Box) -> bool:
+    """Tell whether a gap holds a leader: many small marks in a row, and nothing else."""
+    tall, wide = height(gap), width(gap)
+    inset = round(0.15 * tall)
+    band = Box(gap.x1, gap.y1 + inset, gap.x2, gap.y2 - inset)
+    bounds = ink_bounds(ink, band) if wide > 2 * tall else None
+    if bounds is None or height(bounds) > 0.3 * tall or width(bounds) < 0.5 * wide:
+        return False
+    marks = np.diff(np.concatenate(([False], ink[bounds.y1 : bounds.y2, bounds.x1 : bounds.x2].any(axis=0))))
+    return bool(np.count_nonzero(marks) / 2 > max(5.0, 0.5 * width(bounds) / tall))
 
 
 def stroke_width(image: Pixels, box: Box) -> float:

@@ -3,7 +3,9 @@
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
@@ -19,6 +21,7 @@ Quad = npt.NDArray[np.float32]
 """Corners of a line, clockwise from its top left: shape (4, 2), x before y."""
 
 _SMALLEST_SIDE = 32  # the detector's stride: it can't take less
+_LONGEST = 120  # heights of a line; a longer one, a rule rather than text, is squeezed to bound its cost
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,20 @@ class TextLine:
         return Box(left, top, max(right, left + 1), max(bottom, top + 1))
 
     @cached_property
+    def length(self) -> float:
+        """Length of its upper edge in pixels."""
+        return float(np.linalg.norm(self.quad[1] - self.quad[0]))
+
+    @cached_property
     def height(self) -> float:
         """Height of its letters' band in pixels, whatever its angle."""
-        along = float(np.linalg.norm(self.quad[1] - self.quad[0]))
         across = float(np.linalg.norm(self.quad[3] - self.quad[0]))
-        return min(along, across) if self.is_vertical else across
+        return min(self.length, across) if self.is_vertical else across
 
     @cached_property
     def is_vertical(self) -> bool:
         """Whether it runs up or down the page, as in the margin of a preprint."""
-        along = float(np.linalg.norm(self.quad[1] - self.quad[0]))
-        across = float(np.linalg.norm(self.quad[3] - self.quad[0]))
-        return across > 2 * along
+        return float(np.linalg.norm(self.quad[3] - self.quad[0])) > 2 * self.length
 
     @cached_property
     def slope(self) -> float:
@@ -85,6 +90,7 @@ class LineReader:
 
     def __init__(self, files: RecognitionFiles, threads: int, detection_side: int) -> None:
         logging.getLogger("RapidOCR").setLevel(logging.WARNING)
+        self._side = detection_side
         # Thresholds are rapidocr's defaults for these models (its config.yaml); the limit on
         # candidates is higher for pages full of figures.
         self._detector = TextDetector(
@@ -120,15 +126,17 @@ class LineReader:
             image: RGB, shape (height, width, 3).
         """
         rows, columns = image.shape[:2]
-        padded = np.ascontiguousarray(image[:, :, ::-1])
-        if min(rows, columns) < _SMALLEST_SIDE:
-            below, beside = max(0, _SMALLEST_SIDE - rows), max(0, _SMALLEST_SIDE - columns)
-            padded = np.pad(padded, ((0, below), (0, beside), (0, 0)), mode="edge")
+        scale = min(1.0, self._side / max(rows, columns))
+        if scale < 1:
+            size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        below, beside = (max(0, _SMALLEST_SIDE - side) for side in image.shape[:2])
+        padded = np.pad(image[:, :, ::-1], ((0, below), (0, beside), (0, 0)), mode="edge")
         found = self._detector(padded)
         if found.boxes is None:
             return []
         limit = np.array([columns, rows], np.float32)
-        return [TextLine(np.minimum(np.asarray(quad, np.float32), limit)) for quad in found.boxes]
+        return [TextLine(np.minimum(np.asarray(quad, np.float32) / scale, limit)) for quad in found.boxes]
 
     def read(self, image: Pixels, line: TextLine) -> Reading:
         """Read one line of a page.
@@ -137,10 +145,14 @@ class LineReader:
             image: RGB, shape (height, width, 3).
             line: where to read.
         """
-        crop = get_rotate_crop_image(image, line.quad.copy())
-        if min(crop.shape[:2]) < 1:
+        if min(line.length, line.height) < 2:
             return Reading("", 0.0)
-        result = self._recogniser(
+        crop = get_rotate_crop_image(image, line.quad.copy())
+        tall, wide = crop.shape[:2]
+        if wide > _LONGEST * tall:
+            crop = cv2.resize(crop, (_LONGEST * tall, tall), interpolation=cv2.INTER_AREA)
+        # Any: rapidocr's annotations promise less than it returns when asked for the characters' places.
+        result: Any = self._recogniser(
             TextRecInput(img=np.ascontiguousarray(crop[:, :, ::-1]), return_word_box=True)
         )
         text, info = result.txts[0], result.word_results[0]
@@ -148,7 +160,7 @@ class LineReader:
         return Reading(text, float(result.scores[0]), _places(text, places, info.line_txt_len))
 
 
-def _options(**options: object) -> object:
+def _options(**options: object) -> Any:
     """Return what rapidocr's parts take as settings; sessions are no plain values, so it must be told."""
     return OmegaConf.create({"engine_type": EngineType.ONNXRUNTIME, **options}, flags={"allow_objects": True})
 

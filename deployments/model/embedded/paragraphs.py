@@ -9,41 +9,15 @@ from deployments.model.embedded.geometry import union, width
 from deployments.types import Box
 
 # First halves that stand before a real hyphen far more often than they end a syllable at a line's end.
-_COMPOUND_HEADS = frozenset(
-    [
-        "cross",
-        "double",
-        "end",
-        "first",
-        "fixed",
-        "full",
-        "half",
-        "high",
-        "large",
-        "left",
-        "long",
-        "low",
-        "open",
-        "real",
-        "right",
-        "second",
-        "self",
-        "short",
-        "single",
-        "small",
-        "state",
-        "three",
-        "time",
-        "top",
-        "two",
-        "user",
-        "well",
-        "wide",
-        "zero",
-    ]
-)
+_COMPOUND_HEADS = (
+    "cross double first full half high large long low open real second self short single small state three time "
+    "top two user well wide zero"
+).split()
 _CJK = r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]"
-_BULLET = re.compile(r"^\s*([•●○◦▪■□‣∙·–—*-]\s*(?=\S)|\(?\d{1,3}[.)]\s+\S|\(?[a-z][.)]\s+\S|\[\d{1,3}\])")
+_BULLET = re.compile(
+    r"^\s*([•●○◦▪■□‣∙·\u2013\u2014*-]\s*(?=\S)|\(?\d{1,3}[.)]\s+\S|\(?[a-z][.)]\s+\S|\[\d{1,3}\])"
+)
+_ENTRY_END = re.compile(r"\.\.\.\s*\w{1,5}$")  # a page number behind a leader
 _MARK = re.compile(r"^\s*[•●○◦▪■□‣∙·]\s*")
 
 
@@ -131,7 +105,10 @@ def _keeps_hyphen(before: str, head: str, tail: str, words: Collection[str]) -> 
         return True
     if not tail[0].islower() or head.isupper():
         return True
-    return before.endswith("-") or head.lower() in _COMPOUND_HEADS
+    if before.endswith("-") or head.lower() in _COMPOUND_HEADS:
+        return True
+    adverb = len(head) > 5 and head.endswith("ly")
+    return adverb or (len(head) > 4 and len(tail) > 3 and head.lower() in words and tail.lower() in words)
 
 
 def _is_item(text: str) -> bool:
@@ -147,13 +124,17 @@ def _starts(rows: Sequence[ReadRow]) -> list[int]:
     starts = [0]
     for index in range(1, len(rows)):
         row, previous = rows[index], rows[index - 1]
-        if centred:
+        if centred and not _ENTRY_END.search(previous.text):
             continue
         if hanging:
             fresh = not indented[index]
         else:
             fresh = (indented[index] and not indented[index - 1]) or _ended_early(previous, row, right)
-        if fresh or (_is_item(row.text) and _is_item(rows[starts[-1]].text)):
+        if (
+            fresh
+            or _ENTRY_END.search(previous.text)
+            or (_is_item(row.text) and _is_item(rows[starts[-1]].text))
+        ):
             starts.append(index)
     return starts
 

@@ -61,4 +61,4 @@ def _precedence(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         low, high = sorted((middle[i], middle[j]))
         between = (middle > low) & (middle < high) & same_column[i] & same_column[j]
         before[i, j] = not between.any()
-    return before
+    return np.asarray(before, np.bool_)

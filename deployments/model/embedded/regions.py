@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deployments.model.embedded.geometry import area, overlap_x, overlap_y, share_inside, union, width
+from deployments.model.embedded.geometry import area, height, share_inside, union, width
 from deployments.types import Box
 
 
@@ -45,7 +45,7 @@ def tidy_regions(regions: Sequence[Region], lines: Sequence[Box], page: Box) -> 
         if region.label in ("figure", "table", "equation") and rivals:
             continue
         kept.append(region)
-    return _join_tables(kept)
+    return _join_tables(kept, lines)
 
 
 def _is_text(figure: Box, lines: Sequence[Box], page: Box) -> bool:
@@ -69,14 +69,14 @@ def _same_ground(region: Region, other: Region) -> bool:
     return share_inside(region.box, other.box) > 0.6
 
 
-def _join_tables(regions: Sequence[Region]) -> list[Region]:
+def _join_tables(regions: Sequence[Region], lines: Sequence[Box]) -> list[Region]:
     tables = sorted(
         (region for region in regions if region.label == "table"), key=lambda region: region.box.y1
     )
     joined: list[Region] = []
     for table in tables:
         above = joined[-1] if joined else None
-        if above is not None and _continues(above.box, table.box):
+        if above is not None and _continues(above.box, table.box, lines):
             score = max(above.score, table.score)
             joined[-1] = Region("table", score, union([above.box, table.box]))
         else:
@@ -84,7 +84,11 @@ def _join_tables(regions: Sequence[Region]) -> list[Region]:
     return [region for region in regions if region.label != "table"] + joined
 
 
-def _continues(above: Box, below: Box) -> bool:
-    gap = -overlap_y(above, below)
+def _continues(above: Box, below: Box, lines: Sequence[Box]) -> bool:
+    """Tell whether a table goes on below: same sides, and at most a subheading between."""
+    gap = Box(above.x1, above.y2, above.x2, below.y1)
     same_sides = max(abs(above.x1 - below.x1), abs(above.x2 - below.x2)) < 0.03 * width(above)
-    return same_sides and overlap_x(above, below) > 0 and gap < 0.04 * width(above)
+    if not same_sides or height(gap) > 0.06 * width(above):
+        return False
+    between = [line for line in lines if share_inside(line, gap) > 0.4]
+    return all(width(line) < 0.4 * width(above) for line in between)

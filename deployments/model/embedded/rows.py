@@ -1,7 +1,7 @@
 """Pieces of text into rows, rows into groups that are read on: one column of one kind of text."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,10 +17,19 @@ _GENERIC = ("text", "reference")  # labels that say no more than "running text"
 
 @dataclass(frozen=True)
 class Row:
-    """Pieces that stand side by side and are read as one line, left to right."""
+    """Pieces that stand side by side and are read as one line, left to right.
+
+    Attributes:
+        pieces: left to right.
+        label: what the layout model calls the text.
+        is_entry: whether it is a line of a table of contents, its page number last.
+        weight: width of its strokes as a part of its height; 0 where not known.
+    """
 
     pieces: tuple[TextLine, ...]
     label: str = _NEUTRAL
+    is_entry: bool = False
+    weight: float = 0.0
 
     @cached_property
     def box(self) -> Box:
@@ -55,31 +64,55 @@ class Group:
         return statistics.median(row.height for row in self.rows)
 
 
-def rows_of(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[Row]:
+def rows_of(
+    lines: Sequence[TextLine],
+    regions: Sequence[Region],
+    is_dotted: Callable[[Box], bool] = lambda gap: False,
+    stroke: Callable[[Box], float] = lambda box: 0.0,
+) -> list[Row]:
     """Join pieces that one line was found in, but not across the gutter between two columns.
 
     Args:
         lines: level lines outside tables and figures.
         regions: of the page, for the rows' labels.
+        is_dotted: whether a gap is filled with a leader, as in a table of contents.
+        stroke: width of the strokes in a box, in pixels.
     """
     right_of: dict[int, int] = {}
     taken: set[int] = set()
+    ends: list[int] = []
     order = sorted(range(len(lines)), key=lambda index: lines[index].box.x1)
-    for left in order:
-        right = _neighbour(left, order, lines)
-        if right is not None and right not in taken and _joins(lines[left], lines[right], lines):
+    beside = {left: right for left in order if (right := _neighbour(left, order, lines)) is not None}
+    for left, right in beside.items():
+        if right in taken:
+            continue
+        led = is_dotted(_between(lines[left].box, lines[right].box))
+        if led:
+            ends.append(lines[right].box.x2)
+        if led or _joins(lines[left], lines[right], lines):
             right_of[left] = right
             taken.add(right)
+    if len(ends) > 2:
+        # A table of contents: its chapters have no leader, but their page numbers stand in the same place.
+        edge = statistics.median(ends)
+        for left, right in beside.items():
+            number = lines[right]
+            in_place = abs(number.box.x2 - edge) < number.height and width(number.box) < 3 * number.height
+            if in_place and left not in right_of and right not in taken:
+                right_of[left] = right
+                taken.add(right)
     rows = []
     for index in order:
         if index in taken:
             continue
-        pieces = [lines[index]]
-        while index in right_of:
-            index = right_of[index]
-            pieces.append(lines[index])
-        rows.append(Row(tuple(pieces)))
-    return [Row(row.pieces, _label(row.box, regions)) for row in rows]
+        pieces = tuple(lines[member] for member in _chain(index, right_of))
+        label = _label(union(piece.box for piece in pieces), regions)
+        if label == _NEUTRAL:
+            label = _label(max(pieces, key=lambda piece: width(piece.box)).box, regions)
+        is_entry = len(pieces) > 1 and len(ends) > 2 and pieces[-1].box.x2 > min(ends) - pieces[-1].height
+        box = union(piece.box for piece in pieces)
+        rows.append(Row(pieces, label, is_entry, stroke(box) / height(box)))
+    return rows
 
 
 def groups_of(rows: Sequence[Row]) -> list[Group]:
@@ -103,16 +136,19 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
         and _continues(ordered[index], ordered[found[0]], leading)
     }
     inner = set(next_of.values())
-    groups = []
-    for index in range(len(ordered)):
-        if index in inner:
-            continue
-        chain = [ordered[index]]
-        while index in next_of:
-            index = next_of[index]
-            chain.append(ordered[index])
-        groups.append(Group(tuple(chain)))
-    return groups
+    return [
+        Group(tuple(ordered[member] for member in _chain(index, next_of)))
+        for index in range(len(ordered))
+        if index not in inner
+    ]
+
+
+def _chain(start: int, next_of: dict[int, int]) -> list[int]:
+    """Follow the links from one index to the last."""
+    chain = [start]
+    while chain[-1] in next_of:
+        chain.append(next_of[chain[-1]])
+    return chain
 
 
 def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> int | None:
@@ -129,37 +165,36 @@ def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> in
     return best
 
 
+def _between(left: Box, right: Box) -> Box:
+    return Box(left.x2, min(left.y1, right.y1), max(left.x2, right.x1), max(left.y2, right.y2))
+
+
 def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:
     gap = right.box.x1 - left.box.x2
     size = min(left.height, right.height)
     if gap < -2 * size or gap > 2.5 * size or max(left.height, right.height) > 2 * size:
         return False
-    middle = (left.box.x2 + right.box.x1) / 2
     nearest = [_nearest(left.box, right.box, lines, upwards) for upwards in (True, False)]
     known = [found for found in nearest if found]
     if not known:
         return gap <= 1.5 * size
-    return any(any(box.x1 + 2 < middle < box.x2 - 2 for box in found) for found in known)
+    return any(any(box.x1 < left.box.x2 and box.x2 > right.box.x1 for box in found) for found in known)
 
 
 def _nearest(left: Box, right: Box, lines: Sequence[TextLine], upwards: bool) -> list[Box]:
     """Return the boxes of the row just above or below two pieces, where one stands close."""
     both = union([left, right])
-    reach = 2.0 * height(both)
+    size = min(height(left), height(right))
     found = []
     for line in lines:
         box = line.box
-        distance = both.y1 - box.y2 if upwards else box.y1 - both.y2
-        if (
-            -0.4 * height(box) <= distance <= reach
-            and overlap_x(both, box) > 0
-            and height(box) < 2 * height(both)
-        ):
+        rise = (both.y1 + both.y2 - box.y1 - box.y2) / 2
+        distance = rise if upwards else -rise
+        # Detected boxes of neighbouring rows overlap, so rows are told apart by their middles.
+        if 0.5 * size < distance < 2.2 * height(both) and overlap_x(both, box) > 0 and height(box) < 2 * size:
             found.append((distance, box))
-    if not found:
-        return []
-    closest = min(distance for distance, _ in found)
-    return [box for distance, box in found if distance <= closest + 0.5 * height(both)]
+    closest = min((distance for distance, _ in found), default=0.0)
+    return [box for distance, box in found if distance <= closest + 0.5 * size]
 
 
 def _label(box: Box, regions: Sequence[Region]) -> str:
@@ -180,24 +215,25 @@ def _label(box: Box, regions: Sequence[Region]) -> str:
 
 
 def _followers(index: int, rows: Sequence[Row]) -> list[int]:
-    """Return the rows next below one, those that no nearer row hides."""
-    box = rows[index].box
-    found: list[int] = []
-    for other in range(index + 1, len(rows)):
-        below = rows[other].box
-        if below.y1 + below.y2 <= box.y1 + box.y2 or overlap_x(box, below) < 0.2 * min(
-            width(box), width(below)
-        ):
-            continue
-        if below.y1 - box.y2 > 2.0 * rows[index].height:
-            continue
-        hidden = any(
-            overlap_x(rows[near].box, below) > 0 and rows[near].box.y2 <= below.y1 + 0.5 * rows[near].height
-            for near in found
-        )
-        if not hidden:
-            found.append(other)
-    return found
+    """Return the row next below one, or the rows if several stand side by side there."""
+    box, size = rows[index].box, rows[index].height
+    below = [
+        other
+        for other in range(len(rows))
+        if _rise(rows[other].box, box) > 0.5 * min(size, rows[other].height)
+        and rows[other].box.y1 - box.y2 <= 2.0 * size
+        and overlap_x(box, rows[other].box) >= 0.2 * min(width(box), width(rows[other].box))
+    ]
+    if not below:
+        return []
+    nearest = min(below, key=lambda other: _rise(rows[other].box, box))
+    beside = 0.5 * rows[nearest].height
+    return [other for other in below if _rise(rows[other].box, rows[nearest].box) < beside]
+
+
+def _rise(lower: Box, upper: Box) -> float:
+    """Return how far the middle of one box lies below that of another."""
+    return (lower.y1 + lower.y2 - upper.y1 - upper.y2) / 2
 
 
 def _usual_leading(
@@ -213,8 +249,7 @@ def _usual_leading(
 
 
 def _leading(upper: Row, lower: Row) -> float:
-    distance = (lower.box.y1 + lower.box.y2 - upper.box.y1 - upper.box.y2) / 2
-    return distance / max(1.0, (upper.height + lower.height) / 2)
+    return _rise(lower.box, upper.box) / max(1.0, (upper.height + lower.height) / 2)
 
 
 def _continues(upper: Row, lower: Row, leading: float) -> bool:
@@ -224,4 +259,7 @@ def _continues(upper: Row, lower: Row, leading: float) -> bool:
     sizes = sorted((upper.height, lower.height))
     if sizes[0] < 0.7 * sizes[1]:
         return False
+    shorter = width(upper.box) < 0.9 * width(lower.box)
+    if lower.weight and upper.weight > 1.3 * lower.weight and shorter:
+        return False  # a heading set in bold, as close to its text as lines are
     return _leading(upper, lower) <= min(2.6, max(1.3, 1.35 * leading))

@@ -28,7 +28,13 @@ def tidy_cells(cells: Sequence[TextCell]) -> list[TextCell]:
 
 
 def _size(cells: Sequence[TextCell], axis: int) -> int:
-    return max((cell[axis] + cell[axis + 2] for cell in cells), default=0)
+    return max((sum(_span(cell, axis)) for cell in cells), default=0)
+
+
+def _span(cell: TextCell, axis: int) -> tuple[int, int]:
+    """Return the first row and the rows spanned (axis 0), or the same of columns (axis 1)."""
+    row, column, rows, columns, _ = cell
+    return (column, columns) if axis else (row, rows)
 
 
 def _is_currency(cells: Sequence[TextCell], column: int) -> bool:
@@ -47,9 +53,9 @@ def _with_currency(cells: Sequence[TextCell], column: int) -> list[TextCell]:
 
 def _without(cells: Sequence[TextCell], line: int, axis: int) -> list[TextCell]:
     """Take out one column (axis 1) or row (axis 0); what spans it shrinks by one."""
-    kept = []
+    kept: list[TextCell] = []
     for cell in cells:
-        first, spanned = cell[axis], cell[axis + 2]
+        first, spanned = _span(cell, axis)
         if first == line and spanned == 1:
             continue
         if first > line:
@@ -57,5 +63,9 @@ def _without(cells: Sequence[TextCell], line: int, axis: int) -> list[TextCell]:
         elif line < first + spanned:
             spanned -= 1
         row, column, rows, columns, text = cell
-        kept.append((row, first, rows, spanned, text) if axis else (first, column, spanned, columns, text))
+        if axis:
+            column, columns = first, spanned
+        else:
+            row, rows = first, spanned
+        kept.append((row, column, rows, columns, text))
     return kept

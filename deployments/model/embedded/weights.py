@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]  # has no types
 
 from deployments.errors import ConfigurationError
 

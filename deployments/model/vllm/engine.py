@@ -29,6 +29,7 @@ from deployments.model.vllm.inputs import engine_input
 from deployments.model.vllm.ngram import ARG_SIZE, ARG_WINDOW
 from deployments.model.vllm.preflight import check, locate
 from deployments.model.vllm.settings import VllmSettings
+from deployments.model.vllm.vision_config import VisionConfig
 from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PreparedPage
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class VllmEngine:
                 "max_num_seqs; the log above has the cause."
             ) from error
         self._processes = compat.core_processes(self._llm)
+        self._vision = VisionConfig.from_hf(self._llm.model_config.hf_config)
 
     def _arguments(self, folder: str) -> AsyncEngineArgs:
         settings = self._settings
@@ -169,7 +171,9 @@ class VllmEngine:
         request_id = uuid.uuid4().hex
         self._running.add(request_id)
         try:
-            async with aclosing(self._llm.generate(engine_input(page.views), params, request_id)) as outputs:
+            async with aclosing(
+                self._llm.generate(engine_input(page.views, self._vision), params, request_id)
+            ) as outputs:
                 async for output in outputs:
                     yield output
                     if interval and not output.finished:
@@ -231,6 +235,7 @@ class VllmEngine:
             if process.is_alive():
                 process.kill()
                 await asyncio.to_thread(process.join)
+        del self._llm  # its finaliser would shut down once more, at the interpreter's end, and fail
 
 
 def _finish_reason(reason: str | None) -> FinishReason | None:

@@ -15,17 +15,24 @@ from vllm.inputs import EngineInput, mm_input
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
 
 from deployments.errors import GenerationFailed
-from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MODALITY, page_fields
+from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MAX_TILES, MODALITY, image_token_count, page_fields
+from deployments.model.vllm.vision_config import VisionConfig
 from deployments.types import ModelInput, Pixels
 
 
-def engine_input(views: ModelInput) -> EngineInput:
+def engine_input(views: ModelInput, vision: VisionConfig) -> EngineInput:
     """What `AsyncLLM.generate` takes for a page; pixels are not copied.
 
+    Views are checked against the tower's sizes here, because in the engine's core a wrong one would
+    end the core, and with it every other page.
+
     Raises:
-        GenerationFailed: the prompt has no image tokens, or not all of them in one run.
+        GenerationFailed: the views have other sizes, or the prompt's image tokens are not as many as they
+            make, or not in one run.
     """
-    count = views.tiles.shape[0]
+    count = len(views.tiles)
+    _check_shape("global view", views.global_view, (vision.image_size, vision.image_size, 3))
+    _check_shape("tiles", views.tiles, (min(count, MAX_TILES), vision.tile_size, vision.tile_size, 3))
     fields = {
         "global_view": _tensor(views.global_view).unsqueeze(0),
         "tiles": _tensor(views.tiles),
@@ -35,15 +42,29 @@ def engine_input(views: ModelInput) -> EngineInput:
         prompt_token_ids=views.token_ids.tolist(),
         mm_kwargs=MultiModalKwargsItems.from_hf_inputs(BatchFeature(fields), page_fields([count])),
         mm_hashes={MODALITY: [uuid.uuid4().hex]},
-        mm_placeholders={MODALITY: [_placeholders(views)]},
+        mm_placeholders={MODALITY: [_placeholders(views, vision)]},
     )
 
 
-def _placeholders(views: ModelInput) -> PlaceholderRange:
+def _placeholders(views: ModelInput, vision: VisionConfig) -> PlaceholderRange:
     places = np.flatnonzero(views.token_ids == IMAGE_TOKEN_ID)
-    if not len(places) or places[-1] - places[0] + 1 != len(places):
-        raise GenerationFailed("The page's prompt must hold its image tokens in one run.")
-    return PlaceholderRange(offset=int(places[0]), length=len(places))
+    expected = image_token_count(
+        len(views.tiles), tile_tokens=vision.tile_tokens, view_tokens=vision.view_tokens
+    )
+    if len(places) != expected or places[-1] - places[0] + 1 != expected:
+        raise GenerationFailed(
+            f"The page's prompt must hold its {expected} image tokens in one run. "
+            "This is a fault of the server."
+        )
+    return PlaceholderRange(offset=int(places[0]), length=expected)
+
+
+def _check_shape(name: str, pixels: Pixels, shape: tuple[int, ...]) -> None:
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise GenerationFailed(
+            f"The page's {name} must be uint8 of shape {shape}, not {pixels.dtype} of {pixels.shape}. "
+            "This is a fault of the server."
+        )
 
 
 def _tensor(pixels: Pixels) -> torch.Tensor:

@@ -83,7 +83,7 @@ def check(settings: VllmSettings, folder: Path) -> Tokenizer:
     """
     compat.installed()
     check_torchvision()
-    check_config(folder)
+    check_config(folder, settings)
     tokenizer = load_tokenizer(folder)
     weight_bytes = DUMMY_WEIGHT_BYTES if settings.load_format == "dummy" else check_weights(folder)
     if not compat.on_cpu():
@@ -110,11 +110,11 @@ def check_torchvision() -> None:
             )
 
 
-def check_config(folder: Path) -> None:
-    """Check that the folder holds this model's configuration.
+def check_config(folder: Path, settings: VllmSettings) -> None:
+    """Check that the folder holds this model's configuration, and that the settings go with it.
 
     Raises:
-        ConfigurationError: there is none, it can't be read, or it is of another model.
+        ConfigurationError: there is none, it can't be read, it is of another model, or of other sizes.
     """
     config = _json(folder / "config.json")
     found = config.get("architectures") or ["none"]
@@ -123,6 +123,13 @@ def check_config(folder: Path) -> None:
         raise ConfigurationError(
             f"{folder} holds another model ({', '.join(found)}, vision tower {tower}); this engine runs "
             f"{ARCHITECTURE} with {TOWER}. Set model to a copy of deepseek-ai/DeepSeek-OCR-2."
+        )
+    vision = config["vision_config"]
+    sizes = vision.get("image_size", 1_024), vision.get("tile_size", 768)
+    if sizes != (settings.base_size, settings.image_size):
+        raise ConfigurationError(
+            f"This model takes global views of {sizes[0]} pixels and tiles of {sizes[1]}: set base_size and "
+            "image_size to these."
         )
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deployments.model.vllm.compiling import vary_batch
 from deployments.model.vllm.flash_attention import flash_attention
 from deployments.model.vllm.linear import Linear
 from deployments.model.vllm.vision_config import QueryEncoderConfig
@@ -168,14 +169,17 @@ class QueryEncoder(nn.Module):
         x = torch.cat([images, table.weight.expand(images.shape[0], -1, -1)], dim=1)
         cos, sin = self.rotary(x.shape[1], x)
         for layer in self.layers[:-1]:
-            x = layer(x, cos, sin, count, False)
-        x = self.layers[-1](x, cos, sin, count, True)
-        return self.norm(x)
+            x = layer(vary_batch(x), cos, sin, count, False)
+        x = self.layers[-1](vary_batch(x), cos, sin, count, True)
+        return self.norm(vary_batch(x))
 
     def rotary(self, n: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines of positions 0 to n - 1: (n, 1, d) each, computed in float32."""
         d = self.config.head_dim
         exponent = torch.arange(0, d, 2, dtype=torch.float32, device=like.device) / d
-        angle = torch.arange(n, dtype=torch.float32, device=like.device)[:, None] / self.config.rope_theta**exponent
+        angle = (
+            torch.arange(n, dtype=torch.float32, device=like.device)[:, None]
+            / self.config.rope_theta**exponent
+        )
         angle = torch.cat([angle, angle], dim=-1)[:, None]
         return angle.cos().to(like.dtype), angle.sin().to(like.dtype)

@@ -75,7 +75,9 @@ def attend_bias(
 ) -> torch.Tensor:
     """The plain form: materialises batch * heads * n * n numbers."""
     mask = _bias(rows, columns)
-    out = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask)
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
+    )
     return out.transpose(1, 2)
 
 
@@ -113,10 +115,8 @@ def fold(
     rest = -(d + 2 * side) % 16
     place = torch.arange(n, device=q.device)
     lines = torch.arange(side, device=q.device)
-    one_hot = torch.cat(
-        [(place // side)[:, None] == lines, (place % side)[:, None] == lines, torch.zeros_like(lines[None, :rest].expand(n, -1), dtype=torch.bool)],
-        dim=-1,
-    ).to(k.dtype)
+    row, column = (place // side)[:, None] == lines, (place % side)[:, None] == lines
+    one_hot = F.pad(torch.cat([row, column], dim=-1).to(k.dtype), (0, rest))
     wide_k = torch.cat([k, one_hot[None, :, None, :].expand(batch, n, heads, -1)], dim=-1)
     zeros = q.new_zeros(1).expand(batch, n, heads, rest)
     wide_q = torch.cat([q * d**-0.5, rows, columns, zeros], dim=-1)

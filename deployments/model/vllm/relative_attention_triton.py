@@ -34,7 +34,9 @@ MAX_WINDOW = 16
 """Largest window side that `window_attention` takes."""
 
 
-def position_products(q: torch.Tensor, table_h: torch.Tensor, table_w: torch.Tensor, width: int) -> torch.Tensor:
+def position_products(
+    q: torch.Tensor, table_h: torch.Tensor, table_w: torch.Tensor, width: int
+) -> torch.Tensor:
     """Dot products of each query with each relative position, times log2(e).
 
     Args:
@@ -90,7 +92,9 @@ def _global_kernel(
                 p = tl.exp2(score - (new_top - down)[:, None])
             else:
                 line = (n // columns)[None, :]
-                rows = tl.where(line == 0, down[:, None], tl.load(row_terms - row - 1).to(tl.float32)[:, None])
+                rows = tl.where(
+                    line == 0, down[:, None], tl.load(row_terms - row - 1).to(tl.float32)[:, None]
+                )
                 rows = tl.where(line == 2, tl.load(row_terms - row - 2).to(tl.float32)[:, None], rows)
                 rows = tl.where(line == 3, tl.load(row_terms - row - 3).to(tl.float32)[:, None], rows)
                 score += rows

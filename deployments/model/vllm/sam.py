@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deployments.model.vllm.compiling import vary_batch
 from deployments.model.vllm.linear import Linear
 from deployments.model.vllm.relative_attention import ATTEND, position_terms, resize_table
 from deployments.model.vllm.vision_config import SamConfig
@@ -184,10 +185,10 @@ class SamEncoder(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map uint8 (batch, side, side, 3) onto (batch, tokens, channels)."""
-        x = self.embed(pixels)
+        x = self.embed(vary_batch(pixels))
         for block in self.blocks:
-            x = block(x)
-        return self.downsample(x)
+            x = block(vary_batch(x))
+        return self.downsample(vary_batch(x))
 
     def _positions(self, side: int) -> torch.Tensor:
         if self.pos_embed.shape[1] == side:

@@ -14,12 +14,16 @@ import torch
 from torch import nn
 
 from deployments.model.vllm import query_encoder, relative_attention
+from deployments.model.vllm.compiling import compile_forward
 from deployments.model.vllm.linear import Linear
 from deployments.model.vllm.query_encoder import QueryEncoder
 from deployments.model.vllm.sam import SamEncoder
 from deployments.model.vllm.vision_config import VisionConfig
 
 FUSED = "triton"
+
+RECOMPILE_LIMIT = 32
+"""A block's code is compiled for windows and whole grids, 48 and 64 patches, one view and several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class VisionOptions:
         global_attention: of SAM's global blocks, `triton` or a key of `relative_attention.ATTEND`.
         window_attention: of its windowed blocks, the same.
         query_attention: of the query encoder, a key of `query_encoder.ATTEND`.
-        compile: whether blocks go through `torch.compile`.
+        compile: the backend of `torch.compile`, or None for none.
         cuda_graphs: whether each batch size is captured.
         fp8: whether linear layers run in fp8.
         view_batches: batch sizes for global views.
@@ -40,7 +44,7 @@ class VisionOptions:
     global_attention: str = FUSED
     window_attention: str = FUSED
     query_attention: str = "flash"
-    compile: bool = True
+    compile: str | None = "inductor"
     cuda_graphs: bool = True
     fp8: bool = False
     view_batches: tuple[int, ...] = (1, 2, 4, 8)
@@ -49,7 +53,7 @@ class VisionOptions:
     @classmethod
     def plain(cls) -> Self:
         """What runs everywhere, CPUs included."""
-        return cls("bias", "bias", "masked", compile=False, cuda_graphs=False)
+        return cls("bias", "bias", "masked", compile=None, cuda_graphs=False)
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -105,14 +109,15 @@ class VisionTower(nn.Module):
 
     def _configure(self) -> None:
         for block in self.sam_model.blocks:
-            block.attn.kind = self.options.window_attention if block.attn.window else self.options.global_attention
+            block.attn.kind = (
+                self.options.window_attention if block.attn.window else self.options.global_attention
+            )
         for layer in self.qwen2_model.layers:
             layer.self_attn.kind = self.options.query_attention
         if self.options.compile:
-            # Block by block: each kind of block compiles once for either grid, whatever the batch.
-            compiled: list[Any] = [*self.sam_model.blocks, self.sam_model.neck, *self.qwen2_model.layers]
-            for module in (*compiled, self.sam_model.patch_embed, self.qwen2_model.norm):
-                module.compile()
+            sam, encoder = self.sam_model, self.qwen2_model
+            for module in (sam.patch_embed, *sam.blocks, sam.neck, *encoder.layers, encoder.norm):
+                compile_forward(module, self.options.compile)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -125,12 +130,17 @@ class VisionTower(nn.Module):
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Compile, tune and capture every batch size, so that no request waits for it."""
-        for side, sizes in self._streams():
-            for size in sorted(sizes, reverse=True):
-                pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=self.view_seperator.device)
-                self._encode(pixels)
-                if self.options.cuda_graphs:
-                    self._graphs[side, size] = self._capture(pixels)
+        device, options = self.view_seperator.device, self.options
+        if device.type == "cpu" and not options.compile:
+            return
+        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - PyTorch's own way
+            for side, sizes in self._streams():
+                # The largest first: what is compiled for it serves the others.
+                for size in sorted(sizes, reverse=True):
+                    pixels = torch.randint(0, 256, (size, side, side, 3), dtype=torch.uint8, device=device)
+                    self._encode(pixels)
+                    if options.cuda_graphs:
+                        self._graphs[side, size] = self._capture(pixels)
 
     def _streams(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         return (

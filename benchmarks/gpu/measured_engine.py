@@ -1,0 +1,84 @@
+"""The project's own vLLM engine, made to write answers of set lengths.
+
+What differs from production: the end-of-sentence token does not end an answer (random weights write
+it at random), and runaway detection looks at every token but never finds anything (random weights
+loop). Both still cost what they cost.
+"""
+
+import uuid
+from typing import Any
+
+import numpy as np
+from vllm import SamplingParams
+from vllm.inputs import tokens_input
+from vllm.sampling_params import RequestOutputKind
+
+from benchmarks.gpu.lengths import UnderWay
+from benchmarks.gpu.meter import Meter
+from deployments.model.vllm.engine import VllmEngine
+from deployments.model.vllm.settings import VllmSettings
+from deployments.preprocess.settings import ViewSettings
+from deployments.types import GenerationOptions
+
+NEVER = 1_000_000
+"""More tokens than any answer has."""
+
+
+def engine_settings(model: str, overrides: dict[str, Any]) -> VllmSettings:
+    """Return settings for random weights and no runaways, with `overrides` on top."""
+    tree = {
+        "model": model,
+        "load_format": "dummy",
+        "runaway": {"min_tokens": NEVER, "window": NEVER, "stale_share": 1.0},
+        **overrides,
+    }
+    return VllmSettings.model_validate(tree)
+
+
+def view_settings(settings: VllmSettings, options: dict[str, Any]) -> ViewSettings:
+    """Return the geometry of the model's views; `patch_size` is an option for small test models."""
+    return ViewSettings(
+        base_size=settings.base_size,
+        image_size=settings.image_size,
+        patch_size=options.get("patch_size", 16),
+    )
+
+
+class MeasuredEngine(VllmEngine):
+    """See the module; `GenerationOptions.max_tokens` is the number of tokens that it writes.
+
+    Args:
+        settings: as `engine_settings` makes them.
+    """
+
+    def __init__(self, settings: VllmSettings) -> None:
+        super().__init__(settings)
+        self.settings = settings
+        self.meter = Meter(self._llm)
+        self._words = np.random.default_rng(0)
+
+    def _arguments(self, folder: str) -> Any:
+        arguments = super()._arguments(folder)
+        arguments.worker_extension_cls = "benchmarks.gpu.probe.Probe"
+        return arguments
+
+    def _sampling(self, options: GenerationOptions, prompt_tokens: int) -> SamplingParams:
+        params = super()._sampling(options, prompt_tokens)
+        params.ignore_eos = True
+        return params
+
+    async def prime(self, page: UnderWay, options: GenerationOptions, prompt_tokens: int) -> int:
+        """Write the rest of a half-written page: what it has so far stands in the prompt, as text."""
+        length = prompt_tokens + page.written
+        prompt = tokens_input(self._words.integers(1_000, 100_000, length).tolist())
+        params = self._sampling(options, length)
+        params.max_tokens = max(page.left, 1)
+        params.output_kind = RequestOutputKind.FINAL_ONLY
+        written = 0
+        async for output in self._llm.generate(prompt, params, uuid.uuid4().hex):
+            written += len(output.outputs[0].token_ids)
+        return written
+
+    async def probe(self, method: str, *args: Any) -> Any:
+        """Call a method of `benchmarks.gpu.probe.Probe` in the worker."""
+        return (await self._llm.collective_rpc(method, args=args))[0]

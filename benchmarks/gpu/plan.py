@@ -1,0 +1,158 @@
+"""Which runs an invocation makes: the modes, or variants of one setting at a time."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from benchmarks.gpu.spec import Phase, Spec
+
+MODES = ("engine", "stock", "stock-cached-mask", "graph", "bulk")
+
+
+class Pace(NamedTuple):
+    """Seconds before the steady window, and of it, so that all modes fit into ten minutes."""
+
+    settle_s: float
+    window_s: float
+    drain: bool
+
+
+PACES = {
+    "engine": Pace(15, 60, drain=True),
+    "stock": Pace(15, 45, drain=False),  # draining 640 pages would take it three minutes
+    "stock-cached-mask": Pace(15, 45, drain=False),
+    "graph": Pace(35, 45, drain=True),
+    "bulk": Pace(35, 45, drain=True),
+}
+SWEEP_PACE = Pace(12, 40, drain=False)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "seqs-256": {"max_num_seqs": 256},
+    "seqs-768": {"max_num_seqs": 768},
+    "seqs-1024": {"max_num_seqs": 1024},
+    "tokens-4k": {"max_num_batched_tokens": 4_096},
+    "tokens-16k": {"max_num_batched_tokens": 16_384},
+    "tokens-32k": {"max_num_batched_tokens": 32_768},
+    "kv-fp8": {"kv_cache_dtype": "fp8"},
+    "weights-fp8": {"quantization": "fp8"},
+    "async-off": {"async_scheduling": False},
+    "async-on": {"async_scheduling": True},
+    "runner-v1": {"model_runner": "v1"},
+    "moe-untuned": {"moe_config_folder": "/nonexistent"},
+    "eager": {"enforce_eager": True},
+}
+"""Changes to the engine's settings, by name. `base` also has a phase without the no-repeat rule."""
+
+GROUPS = {
+    "all": tuple(VARIANTS),
+    "seqs": ("base", "seqs-256", "seqs-768", "seqs-1024"),
+    "tokens": ("base", "tokens-4k", "tokens-16k", "tokens-32k"),
+    "fp8": ("base", "kv-fp8", "weights-fp8"),
+    "async": ("async-off", "async-on"),
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What all runs of an invocation share; `None` leaves it to the mode."""
+
+    model: str
+    out: str
+    pages_pdf: str
+    distinct_pages: int
+    in_flight: float
+    primed: bool
+    breakdown: bool
+    seed: int
+    drain: bool
+    settle_s: float | None
+    window_s: float | None
+    means: tuple[float, ...]
+    vllm: dict[str, Any]
+    stock: dict[str, Any]
+    options: dict[str, Any]
+
+    def spec(self, name: str, mode: str, phases: tuple[Phase, ...]) -> Spec:
+        """Return a run's spec."""
+        return Spec(
+            name=name,
+            mode=mode,
+            model=self.model,
+            out=self.out,
+            pages_pdf=self.pages_pdf,
+            distinct_pages=self.distinct_pages,
+            in_flight=self.in_flight,
+            primed=self.primed,
+            breakdown=self.breakdown,
+            seed=self.seed,
+            phases=phases,
+            vllm=self.stock if mode.startswith("stock") else self.vllm,
+            options=self.options,
+        )
+
+    def phase(self, label: str, mean: float, pace: Pace, ngram_size: int = 20) -> Phase:
+        """Return a phase at a mode's pace, or as the invocation says."""
+        settle_s = pace.settle_s if self.settle_s is None else self.settle_s
+        window_s = pace.window_s if self.window_s is None else self.window_s
+        return Phase(label, mean, settle_s, window_s, pace.drain and self.drain, ngram_size)
+
+
+def modes(base: Base, names: Sequence[str]) -> list[Spec]:
+    """Return a run for each mode, in the order of `MODES`.
+
+    Raises:
+        SystemExit: a name is none of a mode.
+    """
+    if unknown := set(names) - set(MODES):
+        raise SystemExit(f"there is no mode {', '.join(sorted(unknown))}; there are {', '.join(MODES)}")
+    specs = []
+    for mode in (mode for mode in MODES if mode in names):
+        means = base.means if mode == "engine" else base.means[:1]
+        phases = tuple(base.phase(f"mean-{mean:g}", mean, PACES[mode]) for mean in means)
+        specs.append(base.spec(mode, mode, phases))
+    return specs
+
+
+def sweep(base: Base, names: str) -> list[Spec]:
+    """Return a short run of mode `engine` for each variant.
+
+    Args:
+        base: what they share.
+        names: groups, variants, or `NAME:KEY=VALUE:KEY=VALUE` for one of one's own, separated by commas.
+
+    Raises:
+        SystemExit: a name is none of a group or variant.
+    """
+    variants: dict[str, dict[str, Any]] = {}
+    for name in names.split(","):
+        own, *settings = name.split(":")
+        if settings:
+            variants[own] = pairs(settings)
+        elif own in GROUPS:
+            variants |= {variant: VARIANTS[variant] for variant in GROUPS[own]}
+        elif own in VARIANTS:
+            variants[own] = VARIANTS[own]
+        else:
+            raise SystemExit(f"there is no variant {own}; there are {', '.join([*GROUPS, *VARIANTS])}")
+    specs = []
+    for name, change in variants.items():
+        phases = [base.phase(f"mean-{base.means[0]:g}", base.means[0], SWEEP_PACE)]
+        if name == "base":
+            phases.append(base.phase("ngram-off", base.means[0], SWEEP_PACE, ngram_size=0))
+        spec = base.spec(f"sweep-{name}", "engine", tuple(phases))
+        specs.append(replace(spec, vllm={**base.vllm, **change}, breakdown=base.breakdown and name == "base"))
+    return specs
+
+
+def pairs(items: Sequence[str]) -> dict[str, Any]:
+    """Read `KEY=VALUE` items; a value is JSON where it can be read as such, else text."""
+    found: dict[str, Any] = {}
+    for item in items:
+        key, _, value = item.partition("=")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found

@@ -1,0 +1,79 @@
+"""Results as tables, and as one object."""
+
+from typing import Any
+
+RATIOS = (
+    ("engine", "stock"),
+    ("engine", "stock-cached-mask"),
+    ("graph", "engine"),
+    ("bulk", "engine"),
+)
+"""Pairs of modes whose pages a second are compared."""
+
+
+def summary(results: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str, Any]:
+    """Return all results with the ratios between modes.
+
+    Args:
+        results: of the runs, as `Runner.run` returns them.
+        hardware: what they ran on.
+    """
+    rates = {
+        result["mode"]: next(iter(result["phases"].values()))["steady"]["pages_per_s"]
+        for result in results
+        if result.get("phases") and result["name"] == result["mode"]
+    }
+    ratios = {
+        f"{mode} / {other}": round(rates[mode] / rates[other], 3)
+        for mode, other in RATIOS
+        if rates.get(mode) and rates.get(other)
+    }
+    return {"hardware": hardware, "ratios": ratios, "results": results}
+
+
+def print_tables(summary: dict[str, Any]) -> None:
+    """Print a line for each phase, the ratios, and where the time of a page goes."""
+    rows = [
+        (
+            "run", "phase", "pages/s", "pages/day", "by tokens", "prefilled/s", "tokens/s", "steps/s",
+            "GPU busy", "cores", "whole pages/s", "start",
+        )
+    ]  # fmt: skip
+    for result in summary["results"]:
+        for label, phase in result.get("phases", {}).items():
+            steady = phase["steady"]
+            rows.append(
+                (
+                    result["name"],
+                    label,
+                    _cell(steady["pages_per_s"]),
+                    f"{steady['pages_per_day']:,}",
+                    _cell(steady.get("pages_per_s_by_tokens")),
+                    _cell(steady.get("pages_per_s_prefilled")),
+                    _cell(steady.get("output_tokens_per_s")),
+                    _cell(steady.get("engine_steps_per_s")),
+                    _cell(phase.get("gpu_busy_percent"), " %"),
+                    _cell(phase.get("cpu_cores_total")),
+                    _cell(phase["whole"]["pages_per_s"]),
+                    _cell(result.get("start_s"), " s"),
+                )
+            )
+        if "error" in result:
+            rows.append((result["name"], result["error"].strip().splitlines()[-1][:80], *[""] * 10))
+    _print_columns(rows)
+    for pair, ratio in summary["ratios"].items():
+        print(f"{pair}: {ratio}")
+    for result in summary["results"]:
+        for name, value in result.get("breakdown", {}).items():
+            print(f"{result['name']}: {name} = {value}")
+
+
+def _cell(value: Any, unit: str = "") -> str:
+    return "-" if value is None else f"{value}{unit}"
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    """Print rows with aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

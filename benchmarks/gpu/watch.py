@@ -1,0 +1,133 @@
+"""Samples, beside a run: how busy the GPU is, and what each of the run's processes takes of the CPUs."""
+
+import importlib.util
+import threading
+import time
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import psutil
+
+INTERVAL_S = 0.5
+"""The driver's own figure of how busy a GPU is covers the last sixth of a second to a second."""
+
+
+class GpuSample(NamedTuple):
+    """What the driver says of the GPU."""
+
+    time: float
+    busy_percent: int
+    watts: float
+    used_bytes: int
+
+
+class Watch:
+    """Watches the first GPU and a process with all it starts, from a thread, until `stop`.
+
+    Args:
+        pid: the run's process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.gpu_samples: list[GpuSample] = []
+        self._cpu: dict[tuple[int, float], list[tuple[float, float]]] = defaultdict(list)
+        self._names: dict[tuple[int, float], str] = {}
+        self._root = psutil.Process(pid)
+        self._gpu = first_gpu()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._end.set()
+        self._thread.join()
+
+    def figures(self, window: tuple[float, float]) -> dict[str, Any]:
+        """Return what the samples within a window say.
+
+        Args:
+            window: its beginning and end, seconds of `time.time()`.
+        """
+        opens, closes = window
+        found: dict[str, Any] = {}
+        samples = [sample for sample in self.gpu_samples if opens <= sample.time < closes]
+        if samples:
+            found["gpu_busy_percent"] = round(
+                sum(sample.busy_percent for sample in samples) / len(samples), 1
+            )
+            found["gpu_watts"] = round(sum(sample.watts for sample in samples) / len(samples))
+            found["gpu_memory_gb"] = round(max(sample.used_bytes for sample in samples) / 1e9, 1)
+        cores: dict[str, float] = defaultdict(float)
+        for key, series in self._cpu.items():
+            within = [(moment, used) for moment, used in series if opens <= moment < closes]
+            if len(within) > 1:
+                cores[self._names[key]] += (within[-1][1] - within[0][1]) / (closes - opens)
+        busiest = sorted(cores.items(), key=lambda item: -item[1])
+        found["cpu_cores"] = {name: round(used, 2) for name, used in busiest if used >= 0.01}
+        found["cpu_cores_total"] = round(sum(cores.values()), 2)
+        return found
+
+    def _run(self) -> None:
+        while not self._end.wait(INTERVAL_S):
+            if self._gpu is not None:
+                self.gpu_samples.append(self._gpu.sample())
+            try:
+                processes = [self._root, *self._root.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                continue
+            for process in processes:
+                try:
+                    with process.oneshot():
+                        times, key = process.cpu_times(), (process.pid, process.create_time())
+                        self._names[key] = process_name(process)
+                except psutil.Error:  # it ended meanwhile
+                    continue
+                self._cpu[key].append((time.time(), times.user + times.system))
+
+
+def process_name(process: psutil.Process) -> str:
+    """Return what a process calls itself, or the module or program that it runs."""
+    line = process.cmdline()
+    if not line:
+        return process.name()
+    if len(line) == 1 or line[0].startswith(("VLLM", "ray::")):
+        return line[0].split(" ")[0] or process.name()
+    if "-m" in line[:-1]:
+        return line[line.index("-m") + 1]
+    return process.name()
+
+
+class Gpu:
+    """The first GPU, through NVIDIA's management library."""
+
+    def __init__(self) -> None:
+        import pynvml  # noqa: PLC0415 - only where there is an NVIDIA GPU
+
+        pynvml.nvmlInit()
+        self._nvml = pynvml
+        self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        self.name = str(pynvml.nvmlDeviceGetName(self._handle))
+        self.driver = str(pynvml.nvmlSystemGetDriverVersion())
+
+    def sample(self) -> GpuSample:
+        """Ask the driver."""
+        nvml = self._nvml
+        return GpuSample(
+            time.time(),
+            int(nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu),
+            nvml.nvmlDeviceGetPowerUsage(self._handle) / 1_000,
+            int(nvml.nvmlDeviceGetMemoryInfo(self._handle).used),
+        )
+
+
+def first_gpu() -> Gpu | None:
+    """Return the first GPU, or None where there is none or nothing to ask it with."""
+    if importlib.util.find_spec("pynvml") is None:
+        return None
+    import pynvml  # noqa: PLC0415 - as above
+
+    try:
+        return Gpu()
+    except pynvml.NVMLError:
+        return None

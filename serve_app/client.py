@@ -1,0 +1,152 @@
+"""A client of a running service's HTTP interface."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+
+import httpx
+from pydantic import ValidationError
+
+from deployments.errors import EngineUnavailable, OcrError
+from serve_app.api.schemas import ErrorReply, OcrOptions, OcrPage, StreamDone, StreamStart
+from serve_app.converter import ConversionPart
+
+ATTEMPTS = 6
+"""How often a request is sent while the service says that it is busy."""
+
+_MAX_WAIT_S = 60
+_MAX_EVENT_BYTES = 2**29
+"""A page of 100 million pixels, four times over in figures, stays below it in PNG and base64."""
+
+_TIMEOUT = httpx.Timeout(60, connect=10)
+"""A stream is never silent for longer than the service's heartbeat of 15 s."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class ServiceClient:
+    """Converts documents through a service, and waits as the service asks while it is busy."""
+
+    def __init__(self, address: str, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._address = address.rstrip("/")
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT)
+        self._sleep = sleep
+
+    async def read(self, document: bytes, options: OcrOptions) -> AsyncGenerator[ConversionPart, None]:
+        """Yield the parts of a conversion; see `serve_app.converter.Converter`."""
+        request = self._http.build_request(
+            "POST", f"{self._address}/v1/ocr", files={"file": ("document", document)}, data=_form(options)
+        )
+        try:
+            response = await self._send(request)
+            try:
+                async with aclosing(_events(response.aiter_bytes())) as events:
+                    async for name, data in events:
+                        part = _part(name, data)
+                        if part is not None:
+                            yield part
+                        if isinstance(part, StreamDone):
+                            return
+            finally:
+                await response.aclose()
+        except httpx.ConnectError as error:
+            raise EngineUnavailable(f"No service answers at {self._address}; is it running?") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EngineUnavailable(
+                f"The exchange with {self._address} failed: {error or type(error).__name__}."
+            ) from error
+        except ValidationError as error:
+            raise OcrError(f"{self._address} answered in a shape that is not this service's.") from error
+        raise EngineUnavailable(f"{self._address} broke off in the middle of the document; try again.")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send until the service takes the request.
+
+        Raises:
+            OcrError: what the service answered, at the last attempt if it was busy.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            response = await self._http.send(request, stream=True)
+            if response.is_success:
+                return response
+            await response.aread()
+            await response.aclose()
+            if response.status_code not in (429, 503) or attempt == ATTEMPTS:
+                break
+            await self._sleep(_wait_s(response.headers.get("retry-after", ""), attempt))
+        raise _error(response)
+
+
+def _form(options: OcrOptions) -> dict[str, str]:
+    """Write options as form fields."""
+    fields = options.model_dump(mode="json", exclude_defaults=True) | {"stream": True}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()
+    }
+
+
+def _wait_s(retry_after: str, attempt: int) -> float:
+    """Return how long to wait: as asked, or twice as long each time; at most a minute."""
+    asked = int(retry_after[:9]) if retry_after.isascii() and retry_after.isdigit() else 2**attempt
+    return min(asked, _MAX_WAIT_S)
+
+
+def _part(name: str, data: bytes) -> ConversionPart | None:
+    match name:
+        case "start":
+            return StreamStart.model_validate_json(data)
+        case "page.done" | "page.error":
+            return OcrPage.model_validate_json(data)
+        case "done":
+            return StreamDone.model_validate_json(data)
+        case "error":
+            raise _named_error(ErrorReply.model_validate_json(data))
+        case _:
+            return None
+
+
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, bytes], None]:
+    """Yield name and data of each server-sent event, as `serve_app.api.streaming` writes them."""
+    held = bytearray()
+    async for piece in pieces:
+        searched = max(len(held) - 1, 0)
+        held += piece
+        if len(held) > _MAX_EVENT_BYTES:
+            raise OcrError("The service sent a page too large to take.")
+        begin = 0
+        while (end := held.find(b"\n\n", max(begin, searched))) >= 0:
+            name, data = "", b""
+            for line in bytes(held[begin:end]).split(b"\n"):
+                if line.startswith(b"event: "):
+                    name = line[7:].decode()
+                elif line.startswith(b"data: "):
+                    data = line[6:]
+            yield name, data
+            begin = end + 2
+        del held[:begin]
+
+
+def _error(response: httpx.Response) -> OcrError:
+    """Return the error of a reply; anything else than our shape has its status told."""
+    try:
+        return _named_error(ErrorReply.model_validate_json(response.content))
+    except ValidationError:
+        return OcrError(
+            f"{response.url.host} answered with status {response.status_code}; is it this service's address?"
+        )
+
+
+def _named_error(reply: ErrorReply) -> OcrError:
+    """Return the error of the tree that a reply's code names."""
+    kinds = {kind.code: kind for kind in _tree(OcrError)}
+    return kinds.get(reply.error.code, OcrError)(reply.error.message, reply.error.param)
+
+
+def _tree(kind: type[OcrError]) -> Iterator[type[OcrError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)

@@ -1,0 +1,67 @@
+"""Converting documents in this process, without a cluster."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from deployments.model.engine import Engine
+from deployments.model.selection import choose_engine, create_engine
+from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.preprocessor import Preprocessor
+from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.types import EngineInput
+from serve_app.api import recognition
+from serve_app.api.replies import ReplyWriter
+from serve_app.api.schemas import OcrOptions, StreamDone, StreamStart
+from serve_app.converter import ConversionPart
+from serve_app.page_reader import PageReader
+from serve_app.reading import PageDelta, PageDone, PageFailed, Reader
+from serve_app.settings import Settings
+from serve_app.stages import LocalStages
+
+
+class LocalConverter:
+    """Converts with a reader and the engine behind it, which it closes."""
+
+    def __init__(self, reader: Reader, engine: Engine, max_pages: int) -> None:
+        self._reader = reader
+        self._engine = engine
+        self._max_pages = max_pages
+
+    async def read(self, document: bytes, options: OcrOptions) -> AsyncGenerator[ConversionPart, None]:
+        """Yield the parts of a conversion; see `serve_app.converter.Converter`."""
+        work = await recognition.begin(self._reader, document, options, self._max_pages)
+        writer = ReplyWriter(options, self._engine.model)
+        yield StreamStart(model=writer.model, pages=work.pages, doc_size_bytes=work.info.size_bytes)
+        async with aclosing(recognition.events(self._reader, work, stream=False)) as events:
+            async for event in events:
+                match event:
+                    case PageDone(result):
+                        yield writer.page(result)
+                    case PageFailed(index, error):
+                        yield writer.failed_page(index, error)
+                    case PageDelta():
+                        pass
+        if writer.pages_read == 0 and writer.first_error is not None:
+            raise writer.first_error
+        yield StreamDone(model=writer.model, usage_info=writer.usage(work.info))
+
+    async def close(self) -> None:
+        """Close the engine."""
+        await self._engine.close()
+
+
+def local_converter(settings: Settings) -> LocalConverter:
+    """Load the engine that the settings mean on this machine.
+
+    Raises:
+        ConfigurationError: it can't run here.
+    """
+    choice = choose_engine(settings.model)
+    tokenizer = None
+    if choice.takes is EngineInput.VIEWS:
+        tokenizer = load_tokenizer(find_tokenizer(settings.model.vllm.model, settings.model.vllm.revision))
+    preprocessor = Preprocessor(settings.limits, settings.views, choice.takes, tokenizer)
+    engine = create_engine(settings.model, choice.name, threads=len(os.sched_getaffinity(0)))
+    reader = PageReader(LocalStages(preprocessor, engine, Postprocessor()), settings.reading)
+    return LocalConverter(reader, engine, settings.limits.max_pages)

@@ -1,0 +1,31 @@
+"""A tiny model on vLLM's CPU build, for all tests that need one."""
+
+import asyncio
+import importlib.util
+import warnings
+
+import pytest
+
+if importlib.util.find_spec("vllm") is not None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on import, vLLM and what it loads use what they deprecate
+        import deployments.model.vllm.engine  # noqa: F401
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/vllm/" in item.path.as_posix():
+            item.add_marker(pytest.mark.filterwarnings("default"))  # the same, while it runs
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    from tests.vllm.tiny_model import write_model  # noqa: PLC0415 - needs PyTorch
+
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def loop():
+    with asyncio.Runner() as runner:
+        yield runner.run
