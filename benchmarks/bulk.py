@@ -31,7 +31,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pymupdf
 
-from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PageRequest, PreparedPage
+from deployments.types import (
+    EngineInput,
+    FinishReason,
+    Generation,
+    GenerationOptions,
+    PageRequest,
+    PreparedPage,
+)
 from serve_app.bulk.job import JobOptions, run_job
 from serve_app.settings import load_settings
 
@@ -48,22 +55,24 @@ class WaitingEngine:
         self.model, self.revision = "waiting", None
         self._slots = asyncio.Semaphore(slots)
         self._latency = latency
-        self._log = Path(log).open("a", buffering=1)
+        self._log = Path(log)
 
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
     ) -> AsyncGenerator[str | Generation, None]:
+        """Wait, then write the same for every page."""
         async with self._slots:
             began = time.time()
             await asyncio.sleep(self._latency)
-            self._log.write(f"{began:.4f} {time.time():.4f}\n")
+            with self._log.open("a") as log:
+                log.write(f"{began:.4f} {time.time():.4f}\n")
         yield Generation(ANSWER, FinishReason.STOP, 1000, 1000, seconds=self._latency)
 
     async def check_health(self) -> None:
         """Always well."""
 
     async def close(self) -> None:
-        self._log.close()
+        """Nothing to free."""
 
 
 class Sampler(threading.Thread):
@@ -75,10 +84,12 @@ class Sampler(threading.Thread):
         self._stop_asked = threading.Event()
 
     def run(self) -> None:
+        """Take samples until stopped."""
         while not self._stop_asked.wait(1):
             self.samples.append((time.time(), time.process_time(), *family()))
 
     def stop(self) -> None:
+        """Take no more samples."""
         self._stop_asked.set()
         self.join()
 
@@ -108,7 +119,9 @@ def family() -> tuple[float, float, float]:
         below = {pid for pid, parent in parents.items() if parent in mine} - mine
         mine |= below
         grown = bool(below)
-    ray_cpu = sum(seconds for pid, (name, seconds) in cpu.items() if pid in mine and name in ("raylet", "gcs_server"))
+    ray_cpu = sum(
+        seconds for pid, (name, seconds) in cpu.items() if pid in mine and name in ("raylet", "gcs_server")
+    )
     return ray_cpu, rss[os.getpid()], sum(rss[pid] for pid in mine)
 
 
@@ -139,6 +152,7 @@ def busy_share(log: Path, slots: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=20_000)
     parser.add_argument("--slots", type=int, default=64)
@@ -148,15 +162,19 @@ def main() -> None:
         folder = Path(name)
         log = folder / "engine.log"
         manifest = corpus(folder, arguments.pages)
-        settings = load_settings({
-            "model": {"engine": "embedded"},
-            "bulk": {"pages_in_flight": arguments.slots + arguments.slots // 4, "progress_s": 10},
-        })
+        settings = load_settings(
+            {
+                "model": {"engine": "embedded"},
+                "bulk": {"pages_in_flight": arguments.slots + arguments.slots // 4, "progress_s": 10},
+            }
+        )
         sampler = Sampler()
         sampler.start()
         began = time.time()
         create = partial(WaitingEngine, arguments.slots, arguments.latency, str(log))
-        report = run_job(JobOptions(str(manifest), str(folder / "out"), PageRequest(dpi=36)), settings, create)
+        report = run_job(
+            JobOptions(str(manifest), str(folder / "out"), PageRequest(dpi=36)), settings, create
+        )
         seconds = time.time() - began
         sampler.stop()
         busy, first, last = busy_share(log, arguments.slots)

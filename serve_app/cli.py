@@ -81,10 +81,17 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @cli.command()
 @click.argument("manifest")
 @click.option("--out", required=True, help="Folder for the results: a path, s3://… or gs://….")
-@click.option("--task", type=click.Choice(["markdown", "text", "table", "custom"]), default="markdown", show_default=True)
+@click.option(
+    "--task",
+    type=click.Choice(["markdown", "text", "table", "custom"]),
+    default="markdown",
+    show_default=True,
+)
 @click.option("--prompt", help="Your own prompt; goes with --task custom.")
 @click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option("--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages.")
+@click.option(
+    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
+)
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
 @click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
 @click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")

@@ -67,7 +67,9 @@ class EngineKeeper:
                 return
             self._deaths += 1
             if self._deaths > MAX_DEATHS:
-                raise Fault(f"The engine died {self._deaths} times without reading a page; its log has the cause.")
+                raise Fault(
+                    f"The engine died {self._deaths} times without reading a page; its log has the cause."
+                )
             logger.warning("the engine died; making another")
             await dead.close()
             try:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayError
 
-from deployments.errors import ConfigurationError, OcrError, StageLost
+from deployments.errors import OcrError, StageLost
 from deployments.model.engine import Engine
 from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.types import PageRequest
@@ -33,7 +33,7 @@ from serve_app.bulk.rows import error_row
 from serve_app.bulk.stages import Preparation
 from serve_app.bulk.store import Store
 from serve_app.settings import ScalingSettings, Settings
-from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, cluster_resources, sized
+from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ def run_job(
     """
     manifest = read_manifest(options.manifest, options.request)
     with _connected():
-        resources = cluster_resources()
+        totals = ray.cluster_resources()
+        resources = Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
@@ -142,7 +143,15 @@ def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manife
     """Return what the pages depend on."""
     request = options.request
     if choice.name == "vllm":
-        parts = {"model", "revision", "load_format", "dtype", "quantization", "kv_cache_dtype", "max_model_len"}
+        parts = {
+            "model",
+            "revision",
+            "load_format",
+            "dtype",
+            "quantization",
+            "kv_cache_dtype",
+            "max_model_len",
+        }
         model = settings.model.vllm.model_dump(mode="json", include=parts)
     else:
         model = settings.model.embedded.model_dump(mode="json", exclude={"max_concurrent_pages"})
@@ -222,7 +231,9 @@ def _read_all(
 ) -> None:
     """Read until nothing is left, or what is left was lost each time."""
     for number in range(PASSES):
-        left = _outstanding(options, settings, manifest, plan.store, redo=options.retry_failed and number == 0)
+        left = _outstanding(
+            options, settings, manifest, plan.store, redo=options.retry_failed and number == 0
+        )
         if not left:
             return
         # A document that kills its worker takes its block along: later passes give each its own.

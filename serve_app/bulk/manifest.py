@@ -63,7 +63,7 @@ def read_manifest(uri: str, request: PageRequest) -> pa.Table:
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """Return a column as strings, or lists of integers for `pages`; nulls for an optional one that is not there."""
+    """Return a column as strings, or lists of integers for `pages`; of nulls if it may be missing and is."""
     if name not in table.column_names:
         if name in REQUIRED:
             raise InvalidRequest(f'The manifest has no column "{name}".', "manifest")
@@ -75,7 +75,9 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if name == "pages" and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type):
         return column.cast(pa.list_(pa.int64()))
     wanted = "strings or lists of integers" if name == "pages" else "strings"
-    raise InvalidRequest(f'The manifest\'s column "{name}" has the type {column.type}; it must hold {wanted}.', "manifest")
+    raise InvalidRequest(
+        f'The manifest\'s column "{name}" has the type {column.type}; it must hold {wanted}.', "manifest"
+    )
 
 
 def _check_ids(ids: pa.ChunkedArray) -> None:
@@ -170,16 +172,20 @@ def write_manifest(sources: Sequence[str], target: str) -> int:
 def _found(source: str) -> list[tuple[str, str]]:
     """Return `(doc_id, uri)` of each document a source means; ids are paths below what was searched."""
     filesystem, path = resolve(source)
-    scheme = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
+    scheme = (
+        source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
+    )
     magic = glob.has_magic(path)
     if not magic and filesystem.get_file_info(path).type is fs.FileType.File:
         return [(PurePosixPath(path).name, scheme + path)]
     root = _before_magic(path) if magic else path
     if magic and not scheme:
-        files = sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())
+        files = sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())  # noqa: PTH207 - Path.glob starts from a folder
     else:
         selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
-        files = sorted(info.path for info in filesystem.get_file_info(selector) if info.type is fs.FileType.File)
+        files = sorted(
+            info.path for info in filesystem.get_file_info(selector) if info.type is fs.FileType.File
+        )
         if magic:
             files = [name for name in files if fnmatchcase(name, path)]
         else:

@@ -105,7 +105,9 @@ def entries(manifest: pa.Table, index: Index, limits: DocumentLimits) -> Iterato
             number += 1
             pages = index.page[span].tolist()
             if not pages:
-                raise JobIncomplete(f'The document "{row["doc_id"]}" has no page; run the same command again.')
+                raise JobIncomplete(
+                    f'The document "{row["doc_id"]}" has no page; run the same command again.'
+                )
             expected: tuple[int, ...] = (WHOLE_DOCUMENT,)
             if pages != [WHOLE_DOCUMENT]:
                 count = int(index.page_count[span].max())
@@ -117,7 +119,7 @@ def entries(manifest: pa.Table, index: Index, limits: DocumentLimits) -> Iterato
 
 
 def write_outputs(store: Store, documents: Iterator[Entry], layout: Layout) -> Tally:
-    """Write `pages/`, `documents/` and `markdown/`, and delete what an earlier run wrote and this one did not.
+    """Write `pages/`, `documents/` and `markdown/`; delete files that only an earlier run had.
 
     Raises:
         JobIncomplete: a page is missing or there twice.

@@ -90,7 +90,7 @@ def read_documents(
             )
 
 
-def expand(batch: dict[str, Any], limits: DocumentLimits, group_pages: int) -> Iterator[dict[str, Any]]:
+def expand(batch: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
     """Look into a block of documents, and yield groups of their pages."""
     for block in batch["documents"]:
         documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes

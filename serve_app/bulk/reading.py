@@ -113,9 +113,16 @@ class ReadGroups:
                     rows.append(_counts(group, work.result()))
                     continue
                 except* Fault as faults:
-                    self._fault = str(faults.exceptions[0])
+                    self._fault = str(_first(faults))
             rows.append(_counts(group, [], self._fault))
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _first(group: BaseException) -> BaseException:
+    """Return an exception out of groups of groups."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def _counts(group: Group, written: Sequence[Written], fault: str | None = None) -> dict[str, Any]:
@@ -139,7 +146,8 @@ class _GroupReader:
         self._writer = _PageWriter(plan, engines, name)
         self._places = asyncio.Semaphore(plan.pages_in_flight)
         self._preparing = asyncio.Semaphore(plan.preparing)
-        self._prepare = ray.remote(stages.prepare).options(
+        # Ray's annotations don't know that a call of a generator gives an iterator of references.
+        self._prepare: Any = ray.remote(stages.prepare).options(
             num_cpus=plan.prepare_cpus,
             num_returns="streaming",
             max_retries=1,
@@ -161,10 +169,11 @@ class _GroupReader:
         before = [self._already[name] for name in ids if name in self._already]
         pages = [page for name, page in ids.items() if name not in self._already]
         async with asyncio.TaskGroup() as tasks:
-            reads = []
             async with self._preparing:
-                async for drawn in self._drawn(segment, pages):
-                    reads.append(tasks.create_task(self._page(segment, drawn)))
+                reads = [
+                    tasks.create_task(self._page(segment, drawn))
+                    async for drawn in self._drawn(segment, pages)
+                ]
         return before + [read.result() for read in reads]
 
     async def _drawn(self, segment: Segment, pages: Sequence[int]) -> AsyncIterator[Drawn]:
@@ -232,7 +241,9 @@ class _GroupReader:
             except Fault:
                 raise
             except Exception:
-                logger.exception("page %d of %s failed through an internal error", drawn.index, segment.doc_id)
+                logger.exception(
+                    "page %d of %s failed through an internal error", drawn.index, segment.doc_id
+                )
                 outcome = OcrError("The page failed through an internal error, which the log has.")
             times = replace(times, engine=self._loop_time() - began)
         return ReadPage(segment.doc_id, drawn.index, segment.page_count, outcome, times)
@@ -343,7 +354,9 @@ class _PageWriter:
 
     async def _written(self, batch: list[tuple[ReadPage, "asyncio.Future[Written]"]]) -> None:
         pages = [page for page, _ in batch]
-        name = part_name(self._plan.run, self._name, f"{asyncio.get_running_loop().time():017.6f}-{uuid.uuid4().hex[:8]}")
+        name = part_name(
+            self._plan.run, self._name, f"{asyncio.get_running_loop().time():017.6f}-{uuid.uuid4().hex[:8]}"
+        )
         try:
             written = await self._write.remote(self._plan.store, name, pages, self._label, self._plan.images)
         except RayError as error:

@@ -65,14 +65,15 @@ def as_text(report: dict[str, Any]) -> str:
         f"{pages['failed']:,} failed",
         f"speed      {report['pages_per_second']:,.2f} pages/s, {report['pages_per_day']:,.0f} a day "
         f"({report['pages_read']:,} pages in {report['seconds']:,.0f} s, {report['runs']} run(s))",
-        f"tokens     {report['prompt_tokens_per_page']:,.0f} in and {report['output_tokens_per_page']:,.0f} out a page",
+        f"tokens     {report['prompt_tokens_per_page']:,.0f} in and "
+        f"{report['output_tokens_per_page']:,.0f} out a page",
         f"retried    {report['retried_rate']:.2%} of pages; {report['runaway_rate']:.2%} ran away to the end",
         f"seconds    {stages}",
     ]
     if report["cost_per_million_pages"] is not None:
         lines.append(
-            f"cost       {report['cost_per_million_pages']:,.2f} a million pages, at {report['gpu_hour_price']:g} "
-            "a GPU hour"
+            f"cost       {report['cost_per_million_pages']:,.2f} a million pages, "
+            f"at {report['gpu_hour_price']:g} a GPU hour"
         )
     lines += [f"failure    {code}: {count:,}" for code, count in report["failures"].items()]
     return "\n".join(lines) + "\n"

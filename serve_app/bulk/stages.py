@@ -53,7 +53,9 @@ class Drawn:
     fetch_seconds: float
 
 
-def prepare(spec: Preparation, segment: Segment, pages: Sequence[int], request: PageRequest) -> Iterator[Drawn]:
+def prepare(
+    spec: Preparation, segment: Segment, pages: Sequence[int], request: PageRequest
+) -> Iterator[Drawn]:
     """Prepare pages of a document, which is fetched and opened once."""
     began = time.perf_counter()
     left = list(pages)
@@ -106,7 +108,9 @@ class Written:
     output_tokens: int
 
 
-def write(store: Store, name: str, pages: Sequence[ReadPage], label: EngineLabel, images: bool) -> list[Written]:
+def write(
+    store: Store, name: str, pages: Sequence[ReadPage], label: EngineLabel, images: bool
+) -> list[Written]:
     """Postprocess pages and write them as one part file; figures first, so that a row's are always there.
 
     Raises:

@@ -28,7 +28,9 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     if scheme == "file":
         return _local(), "/" + rest.lstrip("/")
     if scheme not in REMOTE_SCHEMES or not rest.strip("/"):
-        raise InvalidRequest(f"{uri} can't be read: give a local path, s3://bucket/key or gs://bucket/key.", "uri")
+        raise InvalidRequest(
+            f"{uri} can't be read: give a local path, s3://bucket/key or gs://bucket/key.", "uri"
+        )
     return _remote(scheme, rest.split("/", 1)[0]), rest.rstrip("/")
 
 
