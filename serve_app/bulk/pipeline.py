@@ -18,7 +18,8 @@ from ray.data import ActorPoolStrategy, DataContext
 
 from deployments.preprocess.settings import DocumentLimits
 from serve_app.bulk.pages import Expander, Wanted
-from serve_app.bulk.reading import ReadGroups, Reading
+from serve_app.bulk.plan import Reading
+from serve_app.bulk.reading import ReadGroups
 
 DOCUMENTS_PER_BLOCK = 64
 """Documents that one task looks into, in a large job."""
@@ -63,11 +64,13 @@ def read_documents(
     Raises:
         RayError: more blocks were lost than allowed, or an actor can't be started.
     """
+    # Ray's annotations leave no room for a function's further arguments.
+    look: Any = _expand
     with _context(scale):
         dataset = (
-            ray.data.from_arrow(list(_blocks(documents, per_block)))
+            ray.data.from_blocks(list(_blocks(documents, per_block)))
             .map_batches(
-                expand, batch_size=None, num_cpus=scale.expand_cpus, fn_args=(limits, plan.group_pages)
+                look, batch_size=None, num_cpus=scale.expand_cpus, fn_args=(limits, plan.group_pages)
             )
             .map_batches(
                 ReadGroups,
@@ -90,7 +93,7 @@ def read_documents(
             )
 
 
-def expand(batch: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
+def _expand(batch: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
     """Look into a block of documents, and yield groups of their pages."""
     for block in batch["documents"]:
         documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes

@@ -18,7 +18,7 @@ from deployments.types import (
 from serve_app.bulk.pages import WHOLE_DOCUMENT, page_id
 
 OK, RUNAWAY, FAILED, PARTIAL = "ok", "runaway", "failed", "partial"
-"""Status of a page (the first three) or document; `partial` is a document some of whose pages are not `ok`."""
+"""Status of a page (the first three) or document; of a `partial` document some pages are not `ok`."""
 
 _BLOCK = pa.struct(
     [
@@ -138,7 +138,7 @@ def error_row(
     page_count: int,
     error: OcrError,
     label: EngineLabel | None = None,
-    times: Times = Times(),  # noqa: B008 - frozen
+    times: Times = Times(),
 ) -> dict[str, Any]:
     """Return the row of a page, or of a whole document, that failed."""
     return {
