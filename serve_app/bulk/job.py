@@ -189,8 +189,7 @@ def _read_all(
         )
         if not left:
             return
-        # A document that kills its worker takes its block along: later passes give each its own.
-        per_block = 1 if number else min(max(len(left) // 64, 1), DOCUMENTS_PER_BLOCK)
+        per_block = min(max(len(left) // 64, 1), DOCUMENTS_PER_BLOCK)
         before = run.pages
         try:
             _read(left, per_block, plan, scale, run, settings)

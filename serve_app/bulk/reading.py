@@ -133,8 +133,7 @@ class _GroupReader:
         pages = [page for name, page in ids.items() if name not in self._already]
         async with asyncio.TaskGroup() as tasks, self._preparing:
             reads = [
-                tasks.create_task(self._page(segment, drawn))
-                async for drawn in self._drawn(segment, pages)
+                tasks.create_task(self._page(segment, drawn)) async for drawn in self._drawn(segment, pages)
             ]
         return before + [read.result() for read in reads]
 
