@@ -21,6 +21,7 @@ from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
 from serve_app.graph_stages import GraphStages
+from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
 from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, sized
@@ -41,6 +42,7 @@ class IngressDeployment:
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
     ) -> None:
+        log_to_stderr()
         self._settings = settings
         self._choice = choice
         self._stages = GraphStages(preprocess, model, postprocess)
@@ -110,6 +112,7 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
+        "logging_config": {"log_level": "WARNING"},
         "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
         "autoscaling_config": {
             "min_replicas": scaling.min_replicas,

@@ -30,6 +30,7 @@ def run_server(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     connect(dashboard=False)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         click.echo("dsocr: starting …", err=True)
         resources = cluster_resources()
@@ -53,14 +54,21 @@ def run_server(settings: Settings) -> None:
 def connect(*, dashboard: bool) -> None:
     """Connect to the cluster that `RAY_ADDRESS` names, or start Ray on this machine, quietly.
 
-    A local Ray listens on loopback only. Left alone, it might or might not ask for a token, by version
-    and environment; the choice is made here, and `RAY_AUTH_MODE` overrides it.
+    A Ray of our own listens on loopback alone, so that nobody on the network can give it work, and
+    leaves other Rays of this machine alone. Whether Ray asks for a token would otherwise depend on its
+    version and surroundings; the choice is made here, and `RAY_AUTH_MODE` overrides it.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        include_dashboard=None if "RAY_ADDRESS" in os.environ else dashboard, logging_level=logging.WARNING
-    )
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(logging_level=logging.WARNING)
+    else:
+        ray.init(
+            address="local",
+            include_dashboard=dashboard,
+            logging_level=logging.WARNING,
+            _node_ip_address="127.0.0.1",
+        )
 
 
 def _check_port(host: str, port: int) -> None:
