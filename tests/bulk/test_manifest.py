@@ -47,7 +47,7 @@ def test_nothing_found_and_names_found_twice_are_refused(tmp_path: Path) -> None
         (tmp_path / folder / "same.pdf").touch()
     with pytest.raises(InvalidRequest, match="No documents"):
         write_manifest([str(tmp_path / "*.pdf")], str(tmp_path / "m.parquet"))
-    with pytest.raises(InvalidRequest, match='"same.pdf" stands in row 0 too'):
+    with pytest.raises(InvalidRequest, match=r'"same.pdf" stands in row 0 too'):
         write_manifest([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "m.parquet"))
     assert not (tmp_path / "m.parquet").exists()
 

@@ -1,5 +1,6 @@
 """Pages of documents: their names, and how they are put into groups."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_groups_keep_every_segment_in_order_and_within_bounds(sizes: list[int]) 
     assert [found for group in packed for found in group.segments] == parts
     assert all(1 <= group.rows <= 16 for group in packed)
     # No two neighbours would have fitted into one.
-    pairs = zip(packed, packed[1:], strict=False)
+    pairs = itertools.pairwise(packed)
     assert all(a.rows + max(len(b.segments[0].pages), 1) > 16 for a, b in pairs)
 
 
