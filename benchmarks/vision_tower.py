@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from deployments.model.vllm import query_encoder, sam
 from deployments.model.vllm.compiling import compile_forward, vary_batch
@@ -74,7 +74,7 @@ class Bench:
         value = None
         try:
             value = self.results[name] = work()
-        except Exception as error:  # noqa: BLE001 - one variant's failure is a result, the others go on
+        except Exception as error:
             self.results["failed"][name] = f"{type(error).__name__}: {error}"[:400]
         print(f"[{time.monotonic() - self.begun:6.1f} s, took {time.monotonic() - begun:5.1f}] {name}: "
               f"{self.results['failed'].get(name) or json.dumps(value)}", flush=True)  # fmt: skip
@@ -145,7 +145,7 @@ def attention_errors(
                 half.kind = kind
                 try:
                     found[f"{kind}@{side}"] = round(deviation(half(x.to(bench.dtype)), reference), 5)
-                except Exception as error:  # noqa: BLE001 - as in `step`
+                except Exception as error:
                     found[f"{kind}@{side}"] = f"{type(error).__name__}: {error}"[:200]
         return found
 
@@ -174,7 +174,7 @@ def kernel_sweep(bench: Bench, config: VisionConfig, side: int, batch: int, wind
     """The fused kernels alone, over their launch settings."""
 
     def work() -> dict[str, Any]:
-        from deployments.model.vllm import relative_attention_triton as fused  # noqa: PLC0415 - needs a GPU
+        from deployments.model.vllm import relative_attention_triton as fused
 
         heads, d = config.sam.num_attention_heads, config.sam.head_dim
         qkv = torch.randn(batch, side * side, 3, heads, d, device=bench.device, dtype=bench.dtype)
@@ -218,7 +218,7 @@ def kernel_sweep(bench: Bench, config: VisionConfig, side: int, batch: int, wind
 
             try:
                 found[name] = bench.milliseconds(run)
-            except Exception as error:  # noqa: BLE001 - as in `step`
+            except Exception as error:
                 found[name] = f"{type(error).__name__}: {error}"[:200]
         if not window:
             flops = 4 * batch * heads * d * (side * side) ** 2
@@ -279,7 +279,7 @@ def linears(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], Any
                 error = round(deviation(layer(x[:256]), exact), 4)
                 ms = bench.milliseconds(lambda layer=layer, x=x: layer(x))
                 found[name] += [ms, round(scale / ms), error]
-            except Exception as error:  # noqa: BLE001 - as in `step`
+            except Exception as error:
                 found[name].append(f"{type(error).__name__}: {error}"[:200])
         return found
 
@@ -295,9 +295,14 @@ def make_tower(bench: Bench, config: VisionConfig, options: VisionOptions) -> Vi
 
 
 def tower_times(
-    bench: Bench, config: VisionConfig, options: VisionOptions, views: tuple[int, ...], tiles: tuple[int, ...], reference: dict[int, torch.Tensor],
+    bench: Bench,
+    config: VisionConfig,
+    options: VisionOptions,
+    views: tuple[int, ...],
+    tiles: tuple[int, ...],
+    reference: dict[int, torch.Tensor],
     breakdown: bool = False,
-) -> Callable[[], Any]:  # fmt: skip
+) -> Callable[[], Any]:
     """A whole tower: milliseconds for each batch, per view and per page of six tiles, and its error."""
 
     def work() -> dict[str, Any]:
@@ -321,7 +326,7 @@ def tower_times(
                         ms = bench.milliseconds(lambda run=run, pixels=pixels: run(pixels), 0.4)
                     else:
                         ms = bench.milliseconds(lambda pixels=pixels: tower._encode(pixels), 0.4)
-                    found[f"{size}×{side}"] = ms
+                    found[f"{size} of {side}"] = ms
                     each[side] = min(each.get(side, 1e9), ms / size)
                     if breakdown and size == sizes[0]:
                         found[f"parts@{side}"] = parts(bench, tower, pixels)
@@ -367,7 +372,8 @@ def tuned_mlp(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], A
             torch._dynamo.reset()
             tuned = torch.compile(module, mode="max-autotune-no-cudagraphs")
             found["max-autotune"] = bench.milliseconds(lambda: tuned(x))
-        found["gelu alone"] = bench.milliseconds(lambda h=module.lin1(x): F.gelu(h))
+        hidden = module.lin1(x)
+        found["gelu alone"] = bench.milliseconds(lambda: functional.gelu(hidden))
         return found
 
     return work
@@ -386,7 +392,7 @@ def best(
     return min(total, key=total.__getitem__, default=kinds[0])
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 - a list of steps, best read in one piece
     """Run everything."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

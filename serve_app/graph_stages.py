@@ -82,8 +82,8 @@ class GraphStages:
                         yield generation
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
-                response.cancel()  # type: ignore[no-untyped-call]
-                page.prepared.cancel()  # type: ignore[no-untyped-call]
+                response.cancel()
+                page.prepared.cancel()
                 raise
 
     async def read(self, page: PageInGraph, options: GenerationOptions) -> Generation:
@@ -94,8 +94,8 @@ class GraphStages:
             try:
                 page.measures, generation = await response
             except asyncio.CancelledError:
-                response.cancel()  # type: ignore[no-untyped-call]
-                page.prepared.cancel()  # type: ignore[no-untyped-call]
+                response.cancel()
+                page.prepared.cancel()
                 raise
             return generation
 

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import breakdown, pages
+from benchmarks.gpu.engine_settings import engine_settings, view_settings
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.load import Answer, run_phase
-from benchmarks.gpu.measured_engine import MeasuredEngine, engine_settings, view_settings
+from benchmarks.gpu.measured_engine import MeasuredEngine
 from benchmarks.gpu.spec import Spec
 from deployments.model.engine import read_page
 from deployments.types import GenerationOptions, PreparedPage
+
+COMPARED_TOKENS = 64
+"""Of each answer that runs are compared by."""
 
 
 class Fed:
@@ -61,6 +65,13 @@ async def _measure(spec: Spec, fed: Fed, result: dict[str, Any]) -> None:
         await fed.read(0, 8, 20)
         for phase in spec.phases:
             result["phases"][phase.label] = await run_phase(spec, phase, fed)
+            spec.write_result(result)
+        if pages_to_compare := spec.options.get("answers", 0):
+            # One page at a time, so that a batch's make-up does not decide how sums are rounded.
+            result["answers"] = [
+                await fed.engine.answer(fed.prepared[number % len(fed.prepared)], COMPARED_TOKENS)
+                for number in range(pages_to_compare)
+            ]
             spec.write_result(result)
         if spec.breakdown:
             result["breakdown"] = await breakdown.measure(spec, fed)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from benchmarks.gpu.lengths import UnderWay, page_lengths, pages_under_way
@@ -28,7 +28,7 @@ class Load(NamedTuple):
     began: float
     window: tuple[float, float]
     visits: list[Visit]
-    reasons: Counter[str]
+    reasons: Mapping[str, int]
 
 
 class Answer(NamedTuple):
@@ -39,7 +39,19 @@ class Answer(NamedTuple):
 
 
 class Target(Protocol):
-    """An engine under load.
+    """What reads pages under load."""
+
+    async def read(self, number: int, length: int, ngram_size: int) -> Answer:
+        """Read a page with an answer of so many tokens."""
+        ...
+
+    async def prime(self, page: UnderWay, ngram_size: int) -> int:
+        """Write the rest of a half-written page; returns the tokens written."""
+        ...
+
+
+class EngineTarget(Target, Protocol):
+    """An engine under load, in this process.
 
     Attributes:
         meter: counts what its core hands out.
@@ -51,16 +63,8 @@ class Target(Protocol):
     max_num_seqs: int
     longest: int
 
-    async def read(self, number: int, length: int, ngram_size: int) -> Answer:
-        """Read a page with an answer of so many tokens."""
-        ...
 
-    async def prime(self, page: UnderWay, ngram_size: int) -> int:
-        """Write the rest of a half-written page; returns the tokens written."""
-        ...
-
-
-async def run_phase(spec: Spec, phase: Phase, target: Target) -> dict[str, Any]:
+async def run_phase(spec: Spec, phase: Phase, target: EngineTarget) -> dict[str, Any]:
     """Put one phase of load on an engine and return its figures."""
     lengths = page_lengths(20_000, phase.mean_tokens, spec.seed, target.longest).tolist()
     primers = (
@@ -83,7 +87,8 @@ async def closed_loop(
         target: what reads them.
         phase: for how long, and with which rule.
         in_flight: pages under way at any time.
-        lengths: of the answers, by page number; they are used again if they run out.
+        lengths: of the answers, by page number; they are used again if they run out, and 0 leaves the
+            length to the target.
         primers: half-written pages to begin with.
     """
     visits: list[Visit] = []
@@ -103,7 +108,7 @@ async def closed_loop(
             asked = lengths[number % len(lengths)]
             answer = await target.read(number, asked, phase.ngram_size)
             reasons[answer.reason] += 1
-            visits.append(Visit(sent, time.time(), answer.tokens, asked, primer=False))
+            visits.append(Visit(sent, time.time(), answer.tokens, asked or answer.tokens, primer=False))
 
     places = [asyncio.create_task(keep_one(place)) for place in range(in_flight)]
     try:
@@ -162,6 +167,9 @@ def figures(load: Load, mean_tokens: float, steps: Sequence[Step]) -> dict[str, 
             "seconds": round(last - load.began, 1),
             "pages": len(pages),
             "pages_per_s": round(len(pages) / max(last - load.began, 1e-9), 3),
+            "pages_per_s_by_tokens": round(
+                sum(visit.tokens for visit in load.visits) / mean_tokens / max(last - load.began, 1e-9), 3
+            ),
             "primers": sum(visit.primer for visit in load.visits),
         },
         "mean_tokens": round(mean_tokens, 1),

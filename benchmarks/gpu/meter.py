@@ -25,25 +25,28 @@ class Step(NamedTuple):
 class Meter:
     """Counts what passes `AsyncLLM.output_processor`, for some 30 microseconds a step.
 
+    Attributes:
+        steps: all that passed.
+        tokens: in all of them.
+        prefilled: in all of them.
+
     Args:
         llm: an `AsyncLLM` of vLLM 0.26 to 0.33.
     """
 
     def __init__(self, llm: Any) -> None:
         self.steps: list[Step] = []
+        self.tokens = 0
+        self.prefilled = 0
         processor = llm.output_processor
         handle = processor.process_outputs
 
         def counted(outputs: list[Any], core_time: float | None = None, *rest: Any, **named: Any) -> Any:
-            self.steps.append(
-                Step(
-                    time.time(),
-                    core_time or 0.0,
-                    len(outputs),
-                    sum(len(output.new_token_ids) for output in outputs),
-                    sum(output.prefill_stats is not None for output in outputs),
-                )
-            )
+            tokens = sum(len(output.new_token_ids) for output in outputs)
+            prefilled = sum(output.prefill_stats is not None for output in outputs)
+            self.tokens += tokens
+            self.prefilled += prefilled
+            self.steps.append(Step(time.time(), core_time or 0.0, len(outputs), tokens, prefilled))
             return handle(outputs, core_time, *rest, **named)
 
         processor.process_outputs = counted

@@ -79,6 +79,17 @@ def page_images(pdf: Path, count: int) -> list[Image.Image]:
     return [Image.frombytes("RGB", (pixmap.width, pixmap.height), pixmap.samples) for pixmap in pixmaps]
 
 
+def single_pages(pdf: Path, count: int) -> list[bytes]:
+    """Return the first `count` pages as documents of their own."""
+    found = []
+    with pymupdf.open(pdf) as document:
+        for number in range(count):
+            with pymupdf.open() as single:
+                single.insert_pdf(document, from_page=number % len(document), to_page=number % len(document))
+                found.append(bytes(single.tobytes(garbage=3, deflate=True)))
+    return found
+
+
 def preprocessor(model: str, views: ViewSettings) -> Preprocessor:
     """Return the project's own, for an engine that takes views."""
     return Preprocessor(DocumentLimits(), views, EngineInput.VIEWS, load_tokenizer(Path(model)))

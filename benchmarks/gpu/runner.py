@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ MODULES = {"stock-cached-mask": "stock"}
 FREE_BYTES = 3 * 10**9
 """A GPU with less than this in use is free."""
 
-CLOSING_S = 30
+CLOSING_S = 8
 """What a run may take to free everything after its result is written."""
 
 START_S = 60
@@ -55,7 +54,7 @@ class Runner:
             result = self._run(spec)
         result = {"name": spec.name, "mode": spec.mode, "settings": spec.vllm, "seed": spec.seed, **result}
         with (self._out / "results.jsonl").open("a") as lines:
-            lines.write(json.dumps({**result, **self.hardware}) + "\n")
+            lines.write(json.dumps({**result, **self.hardware, "answers": None}) + "\n")
         print(f"{time.strftime('%H:%M:%S')} {spec.name}: {_headline(result)}", file=sys.stderr, flush=True)
         return result
 
@@ -86,7 +85,9 @@ class Runner:
                 error = "it took too long and was stopped"
             finally:
                 watch.stop()
-                _end_group(process)
+                process.kill()
+                process.wait()
+                watch.kill_what_is_left()
         result = json.loads(spec.result_path.read_text()) if spec.result_path.is_file() else {}
         for phase in result.get("phases", {}).values():
             phase.update(watch.figures(phase["window"]))
@@ -153,13 +154,6 @@ def _commit() -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever the run left behind in its session."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _headline(result: dict[str, Any]) -> str:

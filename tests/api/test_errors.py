@@ -29,6 +29,7 @@ STATUSES = {
     "invalid_parameter": 400,
     "unsupported_media_type": 415,
     "invalid_document": 422,
+    "document_unavailable": 422,
     "empty_document": 422,
     "corrupt_document": 422,
     "encrypted_document": 422,

@@ -18,6 +18,7 @@ from deployments.model.vllm.settings import VllmSettings
 from deployments.types import FinishReason, Generation, GenerationOptions
 from tests.vllm.pages import page
 from tests.vllm.test_ngram import reference
+from tests.vllm.tiny_model import write_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
@@ -38,7 +39,8 @@ def start(folder):
             max_num_batched_tokens=2048,
             stream_interval=STREAM_INTERVAL,
             delta_interval_ms=10,
-            runaway=RunawaySettings(ngram=8, min_tokens=96, window=256),
+            runaway=RunawaySettings(min_tokens=96),
+            additional_config={"vision": {"view_batches": [1], "tile_batches": [2]}},
         )
     )
 
@@ -129,13 +131,6 @@ def test_no_ngram_repeats_and_nothing_else_changes(engine, loop):
     assert bound[broken[0]] != free[broken[0]]
 
 
-def test_a_page_that_loops_is_stopped_early(engine, loop):
-    _, generation = loop(read(engine, page(tiles=1), GenerationOptions(ngram_size=0)))
-    assert generation.finish_reason is FinishReason.RUNAWAY
-    assert generation.output_tokens < 1_000
-    assert loop(unfinished(engine)) == 0
-
-
 def test_closing_a_stream_frees_its_place(engine, loop):
     endless = GenerationOptions(ngram_size=2, ngram_window=8_000)
 
@@ -222,8 +217,24 @@ def test_when_the_core_is_killed_pages_fail_and_health_says_so(engine, loop):
     loop(engine.close())
 
 
-def test_closing_ends_pages_and_processes(model_folder, loop):
-    engine = start(model_folder)
+@pytest.fixture(scope="module")
+def looping(tmp_path_factory, loop):
+    engine = start(write_model(tmp_path_factory.mktemp("looping"), attention=1))
+    yield engine
+    loop(engine.close())
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_page_that_loops_is_stopped_early(looping, loop, stream):
+    pieces, generation = loop(read(looping, page(), GenerationOptions(ngram_size=0, stream=stream)))
+    assert generation.finish_reason is FinishReason.RUNAWAY
+    assert 96 <= generation.output_tokens < 1_000
+    assert not stream or "".join(pieces) == generation.text
+    assert loop(unfinished(looping)) == 0
+
+
+def test_closing_ends_pages_and_processes(looping, loop):
+    engine = looping
     family = [psutil.Process(p.pid) for p in engine._processes]
     family += [child for process in family for child in process.children(recursive=True)]
 

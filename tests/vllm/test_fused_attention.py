@@ -12,7 +12,7 @@ pytestmark = pytest.mark.vllm
 def test_fused_kernels_equal_the_plain_form() -> None:
     # Triton reads this when it is imported, and vLLM imports it in this process.
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    result = subprocess.run(  # noqa: S603 - our own module
+    result = subprocess.run(
         [sys.executable, "-m", "tests.vllm.fused_attention"],
         capture_output=True,
         text=True,

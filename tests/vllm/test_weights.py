@@ -64,7 +64,7 @@ def test_a_surplus_tensor_is_named(weights: dict[str, torch.Tensor]) -> None:
 
 def test_a_misshaped_tensor_is_named_with_both_shapes(weights: dict[str, torch.Tensor]) -> None:
     weights["model.projector.layers.weight"] = torch.ones(40, 47)
-    with pytest.raises(ConfigurationError, match=r"projector\.layers\.weight is 40×47 instead of 40×48"):
+    with pytest.raises(ConfigurationError, match=r"projector\.layers\.weight is 40x47 instead of 40x48"):
         load(weights)
 
 
@@ -79,6 +79,6 @@ def test_language_tensors_are_checked_too() -> None:
     shapes["lm_head.weight"] = (8, 8)
     weights = [(name, torch.empty(shape, device="meta")) for name, shape in shapes.items()]
     with pytest.raises(
-        ConfigurationError, match=r"lm_head\.weight is 8×8 .*experts\.63\.up_proj\.weight is missing"
+        ConfigurationError, match=r"lm_head\.weight is 8x8 .*experts\.63\.up_proj\.weight is missing"
     ):
         list(check_language(PUBLISHED, weights))

@@ -29,7 +29,7 @@ OCR_TOKENS = [
 LAYERS, HIDDEN, HEADS, EXPERTS, INTERMEDIATE, EXPERT_INTERMEDIATE, VOCABULARY = 2, 64, 2, 4, 96, 32, 129_280
 
 
-def write_model(folder: Path, seed: int = 0, shards: int = 2) -> Path:
+def write_model(folder: Path, seed: int = 0, shards: int = 2, attention: float = 4.0) -> Path:
     """Write the folder; the same seed gives the same weights."""
     folder.mkdir(parents=True, exist_ok=True)
     vision = VisionConfig(
@@ -42,7 +42,7 @@ def write_model(folder: Path, seed: int = 0, shards: int = 2) -> Path:
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192, **special})
     )
-    names = sorted(weights := random_weights(vision, seed))
+    names = sorted(weights := random_weights(vision, seed, attention))
     weight_map = {}
     for index in range(shards):
         shard = f"model-{index + 1:05}-of-{shards:06}.safetensors"
@@ -121,26 +121,24 @@ def config(vision: VisionConfig) -> dict:
     }
 
 
-def random_weights(vision: VisionConfig, seed: int) -> dict[str, torch.Tensor]:
-    """Under the checkpoint's names, of sizes that let an answer depend on the page and on what is written."""
+def random_weights(vision: VisionConfig, seed: int, attention: float) -> dict[str, torch.Tensor]:
+    """Under the checkpoint's names.
+
+    `attention` scales the language model's attention: with 4 an answer depends on the page and on what
+    is written so far, with 1 it soon repeats itself.
+    """
     with torch.device("meta"):
         slots = tower_slots(VisionTower(vision, VisionOptions.plain()))
     shapes = {name: tuple(slot.target.shape) for name, slot in slots.items()} | language_shapes()
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, shape in shapes.items():
-        is_norm = "norm" in name and name.endswith("weight")
-        sharp = (
-            4
-            if name.startswith("model.layers")
-            and name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight"))
-            else 1
-        )
-        weights[name] = (
-            torch.ones(shape)
-            if is_norm
-            else torch.randn(shape, generator=generator) * sharp * shape[-1] ** -0.5
-        )
+        if "norm" in name and name.endswith("weight"):
+            weights[name] = torch.ones(shape)
+            continue
+        attends = name.startswith("model.layers") and name.split(".")[-2] in ("q_proj", "k_proj", "o_proj")
+        scale = (attention if attends else 1) * shape[-1] ** -0.5
+        weights[name] = torch.randn(shape, generator=generator) * scale
     return weights
 
 

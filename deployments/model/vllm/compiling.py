@@ -14,6 +14,6 @@ def vary_batch(x: torch.Tensor) -> torch.Tensor:
 
     Without it the second kind of view (48 patches a side after 64) would make the sides vary too.
     """
-    torch._dynamo.maybe_mark_dynamic(x, 0)  # noqa: SLF001 - documented under this name
-    torch._dynamo.mark_static(x, list(range(1, x.ndim)))  # noqa: SLF001
+    torch._dynamo.maybe_mark_dynamic(x, 0)
+    torch._dynamo.mark_static(x, list(range(1, x.ndim)))
     return x

@@ -1,4 +1,4 @@
-"""How a page's views travel to the model: the keyword arguments of `embed_multimodal` and how vLLM joins them.
+"""How a page's views travel to the model: the keyword arguments of `embed_multimodal`, and how they batch.
 
 One page is one item of the modality `image`. Every item carries all three fields, so that pages with
 and without tiles share a batch (vLLM splits a batch where the keys of its items differ):

@@ -1,8 +1,8 @@
 """A linear layer that can turn itself to fp8."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 FP8 = torch.float8_e4m3fn
 FP8_MAX = torch.finfo(FP8).max
@@ -32,11 +32,11 @@ class Linear(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (…, inputs) onto (…, outputs)."""
         if self.weight_fp8 is None or self.weight_scale is None:
-            return F.linear(x, self.weight, self.bias)
+            return functional.linear(x, self.weight, self.bias)
         flat = x.reshape(-1, x.shape[-1])
         scale = flat.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_MAX
         rounded = (flat.float() / scale).to(FP8)
-        out = torch._scaled_mm(  # noqa: SLF001 - PyTorch has no public name for it
+        out = torch._scaled_mm(
             rounded,
             self.weight_fp8.t(),
             scale_a=scale,

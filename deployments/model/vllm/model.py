@@ -79,7 +79,9 @@ class DeepseekOCR2ForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         """Embeddings of the pages of a step, in their order."""
         if not self._warm:
             self._warm_up()
-        pages: tuple[torch.Tensor, ...] = self.tower(kwargs["global_view"], kwargs["tiles"], kwargs["tile_counts"])
+        pages: tuple[torch.Tensor, ...] = self.tower(
+            kwargs["global_view"], kwargs["tiles"], kwargs["tile_counts"]
+        )
         return pages
 
     def forward(

@@ -19,7 +19,10 @@ from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalPro
 from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MAX_TILES, MODALITY, image_token_count, page_fields
 from deployments.model.vllm.vision_config import VisionConfig
 
-REFUSAL = "This model takes pages that are already cut into views: build its input with deployments.model.vllm.inputs."
+REFUSAL = (
+    "This model takes pages that are already cut into views: "
+    "build its input with deployments.model.vllm.inputs."
+)
 
 
 class LargestPage:

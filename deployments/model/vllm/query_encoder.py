@@ -9,8 +9,8 @@ The checkpoint's names are `model.qwen2_model.…`; `q_proj`, `k_proj`, `v_proj`
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from deployments.model.vllm.compiling import vary_batch
 from deployments.model.vllm.flash_attention import flash_attention
@@ -23,7 +23,7 @@ def _masked(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, images: int) -> t
     place = torch.arange(keys, device=q.device)
     mask = (place < images)[None, :] | (place[None, :] <= place[keys - n :, None])
     mask &= (place < images)[None, :] | (place[keys - n :] >= images)[:, None]
-    out = F.scaled_dot_product_attention(
+    out = functional.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, enable_gqa=True
     )
     return out.transpose(1, 2)
@@ -38,7 +38,7 @@ def _two(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, images: int) -> torc
 
 
 def _flash(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool) -> torch.Tensor:
-    out = torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001 - its causal mask is at the lower right
+    out = torch.ops.aten._scaled_dot_product_flash_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), 0.0, causal
     )[0]
     return out.transpose(1, 2)
@@ -123,7 +123,7 @@ class Mlp(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (…, hidden) onto the same shape."""
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(functional.silu(gate) * up)
 
 
 class Layer(nn.Module):

@@ -17,7 +17,7 @@ A score is `scale * q·k + q·Rh[row(q) - row(k)] + q·Rw[column(q) - column(k)]
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import flex_attention
 
@@ -37,7 +37,7 @@ def resize_table(table: torch.Tensor, side: int) -> torch.Tensor:
     length = 2 * side - 1
     if table.shape[0] == length:
         return table
-    resized = F.interpolate(table.float().t()[None], size=length, mode="linear")
+    resized = functional.interpolate(table.float().t()[None], size=length, mode="linear")
     return resized[0].t().to(table.dtype)
 
 
@@ -75,7 +75,7 @@ def attend_bias(
 ) -> torch.Tensor:
     """The plain form: materialises batch * heads * n * n numbers."""
     mask = _bias(rows, columns)
-    out = F.scaled_dot_product_attention(
+    out = functional.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
     )
     return out.transpose(1, 2)
@@ -109,14 +109,14 @@ def attend_flex(
 def fold(
     q: torch.Tensor, k: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """q' and k' with q'·k' = the score; their width is d + 2 * side, rounded up to a multiple of 16."""
+    """Wider q and k whose product is the score: d + 2 * side numbers, rounded up to a multiple of 16."""
     batch, n, heads, d = q.shape
     side = rows.shape[-1]
     rest = -(d + 2 * side) % 16
     place = torch.arange(n, device=q.device)
     lines = torch.arange(side, device=q.device)
     row, column = (place // side)[:, None] == lines, (place % side)[:, None] == lines
-    one_hot = F.pad(torch.cat([row, column], dim=-1).to(k.dtype), (0, rest))
+    one_hot = functional.pad(torch.cat([row, column], dim=-1).to(k.dtype), (0, rest))
     wide_k = torch.cat([k, one_hot[None, :, None, :].expand(batch, n, heads, -1)], dim=-1)
     zeros = q.new_zeros(1).expand(batch, n, heads, rest)
     wide_q = torch.cat([q * d**-0.5, rows, columns, zeros], dim=-1)
@@ -135,9 +135,9 @@ def attend_folded(backend: SDPBackend, v_width: int | None) -> Attend:
         q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     ) -> torch.Tensor:
         wide_q, wide_k = fold(q, k, rows, columns)
-        wide_v = v if v_width is None else F.pad(v, (0, wide_q.shape[-1] - v.shape[-1]))
+        wide_v = v if v_width is None else functional.pad(v, (0, wide_q.shape[-1] - v.shape[-1]))
         with sdpa_kernel(backend):
-            out = F.scaled_dot_product_attention(
+            out = functional.scaled_dot_product_attention(
                 wide_q.transpose(1, 2), wide_k.transpose(1, 2), wide_v.transpose(1, 2), scale=1.0
             )
         return out.transpose(1, 2)[..., : v.shape[-1]]
@@ -151,7 +151,7 @@ def attend_folded_fa3(
     """The folded form on FlashAttention 3, which takes v 128 wide where q and k are 129 to 192 wide."""
     wide_q, wide_k = fold(q, k, rows, columns)
     width = wide_q.shape[-1]
-    wide_v = F.pad(v, (0, (128 if 128 < width <= 192 else width) - v.shape[-1]))
+    wide_v = functional.pad(v, (0, (128 if 128 < width <= 192 else width) - v.shape[-1]))
     return flash_attention(wide_q, wide_k, wide_v, 1.0, False)[..., : v.shape[-1]]
 
 

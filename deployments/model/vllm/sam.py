@@ -1,12 +1,12 @@
-"""The tower's first half: SAM's ViT-B with relative positions, windows, and a neck that halves the grid twice.
+"""The tower's first half: SAM's ViT-B with relative positions, and a neck that halves the grid twice.
 
 Module names are those of the checkpoint below `model.sam_model.`. Activations stay (batch, rows,
 columns, channels) throughout, so that neither convolutions nor LayerNorms copy them.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from deployments.model.vllm.compiling import vary_batch
 from deployments.model.vllm.linear import Linear
@@ -33,7 +33,9 @@ class PatchEmbed(nn.Module):
         patches = pixels.reshape(-1, grid, size, grid, size, 3).permute(0, 1, 3, 2, 4, 5)
         patches = patches.to(weight.dtype) * 2 - 255
         kernel = (weight.permute(0, 2, 3, 1).float() / 255).to(weight.dtype)
-        return F.linear(patches.reshape(-1, grid, grid, 3 * size * size), kernel.flatten(1), self.proj.bias)
+        return functional.linear(
+            patches.reshape(-1, grid, grid, 3 * size * size), kernel.flatten(1), self.proj.bias
+        )
 
 
 class Attention(nn.Module):
@@ -77,7 +79,7 @@ class Attention(nn.Module):
         window, bias = self.window, self.qkv.bias
         count = -(-side // window)
         rest = count * window - side
-        qkv = F.pad(self.qkv(x) - bias, (0, 0, 0, rest, 0, rest)) + bias
+        qkv = functional.pad(self.qkv(x) - bias, (0, 0, 0, rest, 0, rest)) + bias
         cut = qkv.reshape(batch, count, window, count, window, -1).transpose(2, 3)
         out = self._core(cut.reshape(batch * count * count, window, window, -1))
         out = out.reshape(batch, count, count, window, window, -1).transpose(2, 3)
@@ -85,7 +87,7 @@ class Attention(nn.Module):
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
         # Imported here: Triton compiles for GPUs alone and is not everywhere.
-        from deployments.model.vllm import relative_attention_triton as fused  # noqa: PLC0415
+        from deployments.model.vllm import relative_attention_triton as fused
 
         batch, side = x.shape[:2]
         qkv = self.qkv(x).reshape(batch, side * side, 3, self.heads, self.head_dim)
@@ -110,7 +112,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (…, hidden) onto the same shape."""
-        return self.lin2(F.gelu(self.lin1(x)))
+        return self.lin2(functional.gelu(self.lin1(x)))
 
 
 class Block(nn.Module):
@@ -130,7 +132,7 @@ class Block(nn.Module):
 
 
 class Neck(nn.Sequential):
-    """1×1 convolution, LayerNorm, 3×3 convolution, LayerNorm; the norms are over channels."""
+    """A 1x1 convolution, LayerNorm, a 3x3 convolution, LayerNorm; the norms are over channels."""
 
     def __init__(self, config: SamConfig) -> None:
         channels, eps = config.output_channels, config.layer_norm_eps
@@ -143,7 +145,7 @@ class Neck(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, side, side, hidden) onto (batch, side, side, channels)."""
-        x = self[1](F.linear(x, self[0].weight.flatten(1)))
+        x = self[1](functional.linear(x, self[0].weight.flatten(1)))
         x = self[2](x.permute(0, 3, 1, 2))
         return self[3](x.permute(0, 2, 3, 1))
 
@@ -193,7 +195,7 @@ class SamEncoder(nn.Module):
     def _positions(self, side: int) -> torch.Tensor:
         if self.pos_embed.shape[1] == side:
             return self.pos_embed
-        resized = F.interpolate(
+        resized = functional.interpolate(
             self.pos_embed.permute(0, 3, 1, 2).float(),
             size=(side, side),
             mode="bicubic",

@@ -133,7 +133,7 @@ class VisionTower(nn.Module):
         device, options = self.view_seperator.device, self.options
         if device.type == "cpu" and not options.compile:
             return
-        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - PyTorch's own way
+        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):
             for side, sizes in self._streams():
                 # The largest first: what is compiled for it serves the others.
                 for size in sorted(sizes, reverse=True):
@@ -160,7 +160,7 @@ class VisionTower(nn.Module):
             out = self._encode(pixels)
 
         def replay(given: torch.Tensor) -> torch.Tensor:
-            pixels.copy_(given)
+            pixels[: len(given)] = given
             graph.replay()
             return out
 
@@ -183,10 +183,15 @@ class VisionTower(nn.Module):
         start = 0
         for size in take_apart(count, sizes):
             stop = min(start + size, count)
-            batch = pixels[start:stop]
-            if len(batch) < size:
-                batch = torch.cat([batch, batch[-1:].expand(size - len(batch), -1, -1, -1)])
-            out[start:stop] = self._graphs.get((side, size), self._encode)(batch)[: stop - start]
+            run = self._graphs.get((side, size))
+            if run is None:
+                # A tensor of our own, so that the compiler never meets one made elsewhere in another mode.
+                batch = pixels.new_empty((size, *pixels.shape[1:]))
+                batch[: stop - start] = pixels[start:stop]
+                done = self._encode(batch)
+            else:
+                done = run(pixels[start:stop])
+            out[start:stop] = done[: stop - start]
             start = stop
         return out
 

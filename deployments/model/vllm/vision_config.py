@@ -143,5 +143,6 @@ class VisionConfig:
 
 def _read(kind: type[T], given: Mapping[str, Any] | None) -> T:
     known = {f.name for f in fields(kind)}
-    values = {name: value for name, value in (given or {}).items() if name in known}
-    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    values: dict[str, Any] = {name: value for name, value in (given or {}).items() if name in known}
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return kind(**values)

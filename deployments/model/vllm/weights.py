@@ -48,11 +48,11 @@ def tower_slots(tower: VisionTower) -> dict[str, Slot]:
     }
     slots: dict[str, Slot] = {}
     for name, parameter in tower.named_parameters():
-        *path, layer, kind = ["", *name.split(".")]
+        layer, kind = ["", *str(name).split(".")][-2:]
         # The checkpoint has Qwen2's own model two levels down; the queries stand beside it.
         official = name.replace("qwen2_model.layers.", "qwen2_model.model.model.layers.")
         official = official.replace("qwen2_model.norm.", "qwen2_model.model.model.norm.")
-        if path and layer in joined:
+        if layer in joined:
             for part, rows in joined[layer].items():
                 slots[PREFIX + official.replace(f"{layer}.{kind}", f"{part}.{kind}")] = Slot(parameter, rows)
         else:
@@ -71,7 +71,7 @@ def load_tower(tower: VisionTower, weights: Iterable[Weight]) -> Iterator[Weight
         The other tensors, as they come.
 
     Raises:
-        ConfigurationError: once all are read: a tensor of the tower is missing, misshaped, or of no known name.
+        ConfigurationError: once all are read: one is missing, misshaped, or of no known name.
     """
     slots = tower_slots(tower)
     roots = tuple({".".join(name.split(".")[:2]) for name in slots})
@@ -173,10 +173,10 @@ class Check:
         if problems:
             more = f", and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
             raise ConfigurationError(
-                f"The model folder's tensors don't fit its config.json: {'; '.join(problems[:LISTED])}{more}. "
-                "Download the folder again, whole and of one revision."
+                f"The model folder's tensors don't fit its config.json: {'; '.join(problems[:LISTED])}{more}."
+                " Download the folder again, whole and of one revision."
             )
 
 
 def _written(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "a single number"
+    return "x".join(map(str, shape)) or "a single number"
