@@ -3,8 +3,11 @@
 import logging
 import math
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import ray
 
@@ -30,10 +33,17 @@ def connected() -> Iterator[None]:
     else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         ray.init("local", include_dashboard=False, logging_level=logging.WARNING)
+    # Ray has put a handler of its own here, which would end the process without a word.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Treat SIGTERM, which `ray job stop` sends, as Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def cluster_size() -> Resources:

@@ -91,6 +91,15 @@ def run_job(
         JobIncomplete: the job's own check of its output failed.
     """
     manifest = read_manifest(options.manifest, options.request)
+    try:
+        return _run(options, settings, create, manifest)
+    except OSError as error:
+        raise JobFailed(f"{options.out} can't be read or written: {error}") from error
+
+
+def _run(
+    options: JobOptions, settings: Settings, create: Callable[[], Engine] | None, manifest: pa.Table
+) -> dict[str, Any]:
     with connected():
         resources = cluster_size()
         choice = choose_engine(settings.model, resources.gpus)
