@@ -2,6 +2,8 @@
 
     OcrError
     ├── InvalidRequest              400  a parameter is wrong
+    │   ├── AddressRefused               an address that is not fetched
+    │   └── DocumentUnreachable          an address whose document can't be had
     ├── InvalidDocument             422  the file can't be read
     │   ├── EmptyDocument
     │   ├── CorruptDocument
@@ -56,6 +58,19 @@ class InvalidRequest(OcrError):
 
     code = "invalid_parameter"
     status = 400
+
+
+class AddressRefused(InvalidRequest):
+    """An address that may not be fetched; nothing was sent to it."""
+
+    code = "address_refused"
+
+
+class DocumentUnreachable(InvalidRequest):
+    """An address whose server can't be reached, or has no document there."""
+
+    code = "document_unreachable"
+    retryable = True
 
 
 class UnsupportedMediaType(OcrError):

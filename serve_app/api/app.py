@@ -10,6 +10,7 @@ from serve_app.api.admission import Admission
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
+from serve_app.fetching import Fetcher
 from serve_app.reading import Reader
 
 API_VERSION = "1"
@@ -21,19 +22,27 @@ DESCRIPTION = (
 )
 
 
-def create_app(reader: Reader, settings: ApiSettings, status: ServiceStatus) -> FastAPI:
+def create_app(
+    reader: Reader, settings: ApiSettings, status: ServiceStatus, fetcher: Fetcher | None = None
+) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
     Args:
         reader: reads documents.
         settings: of the interface.
         status: of what stands behind it.
+        fetcher: of documents at addresses; None makes the one that the settings mean.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
     )
     app.state.service = routes.Service(
-        reader, settings, status, Admission(settings.max_concurrent_requests), int(time.time())
+        reader,
+        settings,
+        status,
+        Admission(settings.max_concurrent_requests),
+        fetcher or Fetcher(settings.fetch),
+        int(time.time()),
     )
     app.include_router(routes.router)
     errors.install(app)

@@ -18,6 +18,7 @@ from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.api.streaming import EventStream, stream_events
 from serve_app.api.uploads import Upload, read_upload
+from serve_app.fetching import Fetcher
 from serve_app.reading import Reader
 
 router = APIRouter()
@@ -32,6 +33,7 @@ class Service:
         settings: of the interface.
         status: of what stands behind it.
         admission: of documents.
+        fetcher: of documents at addresses.
         began: unix time.
     """
 
@@ -39,6 +41,7 @@ class Service:
     settings: ApiSettings
     status: ServiceStatus
     admission: Admission
+    fetcher: Fetcher
     began: int
 
     @property
@@ -83,7 +86,7 @@ async def ocr(request: Request, service: ServiceOf) -> Response:
     `page.delta` as text comes and `page.done` or `page.error`, and at the end `done` or `error`.
     """
     deadline = asyncio.get_running_loop().time() + service.settings.request_timeout_s
-    upload = await read_upload(request, service.settings, deadline)
+    upload = await read_upload(request, service.settings, service.fetcher, deadline)
     return await unless_disconnected(request.receive, _reply(request, service, upload, deadline))
 
 

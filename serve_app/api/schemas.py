@@ -114,7 +114,7 @@ class DocumentUrlReference(_Request):
     """A PDF or picture by its address."""
 
     type: Literal["document_url"]
-    document_url: str = Field(description="A data URI with base64.")
+    document_url: str = Field(description="A data URI with base64, or an http or https address.")
     document_name: str | None = Field(None, max_length=1_000)
 
     @property
@@ -127,7 +127,7 @@ class ImageUrlReference(_Request):
     """A picture by its address."""
 
     type: Literal["image_url"]
-    image_url: str | ImageUrl = Field(description="A data URI with base64.")
+    image_url: str | ImageUrl = Field(description="A data URI with base64, or an http or https address.")
 
     @property
     def url(self) -> str:

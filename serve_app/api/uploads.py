@@ -15,6 +15,7 @@ from serve_app.api.documents import referenced_document
 from serve_app.api.errors import invalid_request
 from serve_app.api.schemas import OcrOptions, OcrRequest
 from serve_app.api.settings import ApiSettings
+from serve_app.fetching import Fetcher
 
 _MAX_FORM_FIELDS = 64
 
@@ -27,12 +28,13 @@ class Upload:
     options: OcrOptions
 
 
-async def read_upload(request: Request, settings: ApiSettings, deadline: float) -> Upload:
+async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher, deadline: float) -> Upload:
     """Read a request's body.
 
     Args:
         request: whose body has not been read.
         settings: the limits.
+        fetcher: of documents that the body names by their address.
         deadline: on the event loop's clock.
 
     Raises:
@@ -48,7 +50,7 @@ async def read_upload(request: Request, settings: ApiSettings, deadline: float) 
                 case b"multipart/form-data":
                     return await _from_form(request, settings)
                 case b"application/json":
-                    return await _from_json(request, settings)
+                    return await _from_json(request, settings, fetcher)
     except TimeoutError:
         raise ProcessingTimeout("The upload took too long; try again on a faster connection.") from None
     raise UnsupportedMediaType(
@@ -75,7 +77,7 @@ def _too_large(limit: int) -> DocumentTooLarge:
     )
 
 
-async def _from_json(request: Request, settings: ApiSettings) -> Upload:
+async def _from_json(request: Request, settings: ApiSettings, fetcher: Fetcher) -> Upload:
     body = bytearray()
     async for piece in _limited(request, settings.max_json_bytes):
         body += piece
@@ -83,7 +85,7 @@ async def _from_json(request: Request, settings: ApiSettings) -> Upload:
         parsed = await asyncio.to_thread(OcrRequest.model_validate_json, body)
     except ValidationError as error:
         raise invalid_request(error) from None
-    document = await referenced_document(parsed.document, settings.max_document_bytes)
+    document = await referenced_document(parsed.document, settings.max_document_bytes, fetcher)
     return Upload(document, parsed)
 
 
