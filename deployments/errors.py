@@ -4,6 +4,7 @@
     ├── InvalidRequest              400  a parameter is wrong
     │   ├── AddressRefused               an address that is not fetched
     │   └── DocumentUnreachable          an address whose document can't be had
+    ├── ModelNotFound               404  the model asked for does not run here
     ├── InvalidDocument             422  the file can't be read
     │   ├── EmptyDocument
     │   ├── CorruptDocument
@@ -71,6 +72,13 @@ class DocumentUnreachable(InvalidRequest):
 
     code = "document_unreachable"
     retryable = True
+
+
+class ModelNotFound(OcrError):
+    """The model asked for does not run here."""
+
+    code = "model_not_found"
+    status = 404
 
 
 class UnsupportedMediaType(OcrError):

@@ -19,7 +19,7 @@ from deployments.types import (
     PageRequest,
     PageResult,
 )
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class _Job(Generic[DocumentT]):
     stream: bool
     confidence: bool
     figures: bool
+    writing: Writing = PLAIN_WRITING
 
 
 class PageReader(Generic[DocumentT, PreparedT]):
@@ -78,6 +79,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
+        writing: Writing = PLAIN_WRITING,
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
         job = _Job(
@@ -86,6 +88,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
             stream=stream,
             confidence=confidence,
             figures=figures,
+            writing=writing,
         )
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
@@ -151,6 +154,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
     async def _attempts(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageResult:
         """Climb the ladder until the page ends by itself; what the last rung gives stands."""
         rungs = list(self._settings.ladder.attempts(job.request.task, job.request.crop))
+        if not job.writing.retry:
+            del rungs[1:]
         number, lost = 1, False
         while True:
             try:
@@ -172,6 +177,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
         options = GenerationOptions(
             task=job.request.task,
+            max_tokens=job.writing.max_tokens,
+            temperature=job.writing.temperature,
             ngram_size=rung.ngram_size,
             ngram_window=rung.ngram_window,
             confidence=job.confidence,

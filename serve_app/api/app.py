@@ -5,7 +5,7 @@ import time
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_app.api import errors, openapi, routes
+from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
@@ -45,6 +45,7 @@ def create_app(
         int(time.time()),
     )
     app.include_router(routes.router)
+    app.include_router(chat.router)
     errors.install(app)
     openapi.install(app)
     app.add_middleware(RequestLog, failure=errors.internal_failure)

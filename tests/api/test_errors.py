@@ -29,6 +29,7 @@ STATUSES = {
     "invalid_parameter": 400,
     "address_refused": 400,
     "document_unreachable": 400,
+    "model_not_found": 404,
     "unsupported_media_type": 415,
     "invalid_document": 422,
     "empty_document": 422,
