@@ -82,6 +82,7 @@ class FakeReader:
     """
 
     page_count: int = 1
+    kind: DocumentKind = DocumentKind.PDF
     inspect_error: Exception | None = None
     ends: dict[int, Exception] = field(default_factory=dict)
     finish_reasons: dict[int, FinishReason] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class FakeReader:
         self.documents.append(document)
         if self.inspect_error is not None:
             raise self.inspect_error
-        return DocumentInfo(DocumentKind.PDF, "application/pdf", self.page_count, len(document))
+        return DocumentInfo(self.kind, "application/pdf", self.page_count, len(document))
 
     async def read(
         self,

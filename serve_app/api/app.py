@@ -12,6 +12,7 @@ from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.fetching import Fetcher
 from serve_app.reading import Reader
+from serve_app.searchable_pdf import SearchablePdfs
 
 API_VERSION = "1"
 
@@ -42,6 +43,7 @@ def create_app(
         status,
         Admission(settings.max_concurrent_requests),
         fetcher or Fetcher(settings.fetch),
+        SearchablePdfs(settings.max_pdf_processes),
         int(time.time()),
     )
     app.include_router(routes.router)

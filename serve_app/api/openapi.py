@@ -62,6 +62,16 @@ _EVENTS = (
     'event: done\ndata: {"model":"DeepSeek-OCR-2","usage_info":…}\n\n'
 )
 
+_FILES: dict[str, Any] = {
+    "text/markdown": {
+        "schema": {"type": "string"},
+        "example": "<!-- page 1 -->\n\n# Earnings\n\n![page-0001-img-0.png](page-0001-img-0.png)\n",
+    },
+    "text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html>…"},
+    "application/zip": {"schema": {"type": "string", "format": "binary"}, "example": "document.zip"},
+    "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "document.pdf"},
+}
+
 _ERRORS: dict[int, tuple[str, str, str, str]] = {
     400: (
         "A field is wrong",
@@ -147,7 +157,8 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
         "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
-        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
+        | _FILES,
     },
     **errors(400, 413, 415, 422, 429, 500, 503, 504),
 }

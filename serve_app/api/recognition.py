@@ -90,7 +90,9 @@ async def events(
         writing: how the engine writes.
     """
     options = recognition.options
-    figures = bool(options.include_image_base64)
+    figures = bool(options.include_image_base64) or (
+        options.format is not None and options.format.has_figures
+    )
     request = PageRequest(options.task, options.prompt, options.crop, options.dpi, keep_image=figures)
     missing = dict.fromkeys(recognition.pages)
     reading = reader.read(

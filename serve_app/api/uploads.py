@@ -26,10 +26,11 @@ _MAX_FORM_FIELDS = 64
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A document, and how it is to be read."""
+    """A document, how it is to be read, and its name where the request says one."""
 
     document: bytes
     options: OcrOptions
+    name: str | None = None
 
 
 async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher, deadline: float) -> Upload:
@@ -54,7 +55,7 @@ async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher,
             case b"application/json":
                 parsed = await read_json(request, OcrRequest, settings)
                 document = await referenced_document(parsed.document, settings.max_document_bytes, fetcher)
-                return Upload(document, parsed)
+                return Upload(document, parsed, parsed.document.name)
     raise UnsupportedMediaType(
         "Send the document as multipart/form-data with the field `file`, or as application/json."
     )
@@ -137,6 +138,6 @@ async def _from_form(request: Request, settings: ApiSettings) -> Upload:
             options = OcrOptions.model_validate(fields)
         except ValidationError as error:
             raise invalid_request(error) from None
-        return Upload(await file.read(), options)
+        return Upload(await file.read(), options, file.filename)
     finally:
         await form.close()
