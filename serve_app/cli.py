@@ -114,6 +114,38 @@ def doctor() -> None:
     click.echo(report(_settings()))
 
 
+@cli.group()
+def keys() -> None:
+    """Make and revoke API keys."""
+
+
+@keys.command("new")
+@click.argument("name")
+def keys_new(name: str) -> None:
+    """Make a key for NAME and print it; it is kept nowhere and can't be shown again."""
+    from serve_app import api_keys
+
+    click.echo(api_keys.new(_settings().api.keys_file.expanduser(), name))
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """Print the names of the keys."""
+    from serve_app import api_keys
+
+    for name in api_keys.load(_settings().api.keys_file.expanduser()):
+        click.echo(name)
+
+
+@keys.command("revoke")
+@click.argument("name")
+def keys_revoke(name: str) -> None:
+    """Revoke the key of NAME; services that run stop taking it within seconds."""
+    from serve_app import api_keys
+
+    api_keys.revoke(_settings().api.keys_file.expanduser(), name)
+
+
 def _settings(**overrides: dict[str, Any]) -> Settings:
     """Load the settings, the command's options winning over the rest."""
     given = {part: {k: v for k, v in values.items() if v is not None} for part, values in overrides.items()}

@@ -7,6 +7,8 @@ from fastapi_offline import FastAPIOffline
 
 from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
+from serve_app.api.authentication import Authentication
+from serve_app.api.caller_limits import CallerLimits
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
@@ -24,7 +26,12 @@ DESCRIPTION = (
 
 
 def create_app(
-    reader: Reader, settings: ApiSettings, status: ServiceStatus, fetcher: Fetcher | None = None
+    reader: Reader,
+    settings: ApiSettings,
+    status: ServiceStatus,
+    *,
+    host: str = "127.0.0.1",
+    fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -32,7 +39,11 @@ def create_app(
         reader: reads documents.
         settings: of the interface.
         status: of what stands behind it.
+        host: that the service listens on; whether requests need a key hangs on it.
         fetcher: of documents at addresses; None makes the one that the settings mean.
+
+    Raises:
+        ConfigurationError: the file of API keys can't be read.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
@@ -42,6 +53,7 @@ def create_app(
         settings,
         status,
         Admission(settings.max_concurrent_requests),
+        CallerLimits(settings),
         fetcher or Fetcher(settings.fetch),
         SearchablePdfs(settings.max_pdf_processes),
         int(time.time()),
@@ -50,5 +62,6 @@ def create_app(
     app.include_router(chat.router)
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(Authentication, settings=settings, host=host)
     app.add_middleware(RequestLog, failure=errors.internal_failure)
     return app
