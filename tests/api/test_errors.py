@@ -34,6 +34,7 @@ STATUSES = {
     "model_not_found": 404,
     "unsupported_media_type": 415,
     "invalid_document": 422,
+    "document_unavailable": 422,
     "empty_document": 422,
     "corrupt_document": 422,
     "encrypted_document": 422,
