@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from deployments.errors import OcrError
-from serve_app.settings import FILE_VARIABLE, Settings, load_settings
+from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,13 +59,19 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
     "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
 )
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
+@click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
-    files: tuple[Path, ...], out: Path, server: str | None, engine: str | None, **options: Any
+    files: tuple[Path, ...],
+    out: Path,
+    server: str | None,
+    engine: str | None,
+    api_key: str | None,
+    **options: Any,
 ) -> None:
     """Convert documents to Markdown: OUT/NAME/NAME.md, its figures and result.json."""
     from serve_app.convert import run_convert
 
-    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options))
+    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options, api_key))
 
 
 @cli.command()

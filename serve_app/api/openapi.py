@@ -79,6 +79,12 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "There is no field colour; leave it out.",
         "invalid_request_error",
     ),
+    401: (
+        "The API key is missing or not valid",
+        "invalid_api_key",
+        "The request has no API key; send one in the header Authorization: Bearer KEY.",
+        "authentication_error",
+    ),
     404: (
         "The model does not run here",
         "model_not_found",
@@ -160,7 +166,7 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
         | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
         | _FILES,
     },
-    **errors(400, 413, 415, 422, 429, 500, 503, 504),
+    **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),
 }
 HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": json_example({"status": "ok"})}}
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -177,7 +183,8 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
                 ],
             }
         )
-    }
+    },
+    **errors(401),
 }
 OCR_REQUEST: dict[str, Any] = {
     "requestBody": {
@@ -208,6 +215,14 @@ def install(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             written["components"]["schemas"].update(_request_schemas())
+            written["components"]["securitySchemes"] = {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed where the service listens on another address than loopback.",
+                }
+            }
+            written["security"] = [{"key": []}, {}]
             app.openapi_schema = written
         return app.openapi_schema
 

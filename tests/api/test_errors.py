@@ -28,7 +28,6 @@ STATUSES = {
     "internal_error": 500,
     "invalid_parameter": 400,
     "address_refused": 400,
-    "document_unavailable": 422,
     "invalid_api_key": 401,
     "rate_limit_exceeded": 429,
     "model_not_found": 404,
