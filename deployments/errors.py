@@ -2,6 +2,9 @@
 
     OcrError
     ├── InvalidRequest              400  a parameter is wrong
+    │   └── AddressRefused               an address that is not fetched
+    ├── Unauthenticated             401  no API key, or none that is known
+    ├── ModelNotFound               404  the model asked for does not run here
     ├── InvalidDocument             422  the file can't be read
     │   ├── EmptyDocument
     │   ├── CorruptDocument
@@ -14,6 +17,7 @@
     │   ├── TooManyPixels                one page
     │   └── TooManyPages
     ├── QueueFull                   429  try later
+    │   └── RateLimited                  one caller sends more than its share
     ├── EngineUnavailable           503  not started yet, or died; try later
     ├── StageLost                   503  a replica died under this request; worth one more try
     ├── GenerationFailed            500  the engine failed on this page
@@ -37,11 +41,13 @@ class OcrError(Exception):
         code: stable, snake_case, for programs.
         status: HTTP status.
         retryable: whether the same request may succeed later.
+        retry_after_s: seconds after which it may, where that is known.
     """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message, param)
@@ -57,6 +63,26 @@ class InvalidRequest(OcrError):
 
     code = "invalid_parameter"
     status = 400
+
+
+class AddressRefused(InvalidRequest):
+    """An address that may not be fetched; nothing was sent to it."""
+
+    code = "address_refused"
+
+
+class Unauthenticated(OcrError):
+    """The request has no API key, or none that is known."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
+class ModelNotFound(OcrError):
+    """The model asked for does not run here."""
+
+    code = "model_not_found"
+    status = 404
 
 
 class UnsupportedMediaType(OcrError):
@@ -135,6 +161,12 @@ class QueueFull(OcrError):
     code = "queue_full"
     status = 429
     retryable = True
+
+
+class RateLimited(QueueFull):
+    """One caller sends more requests than it may, or has more under way."""
+
+    code = "rate_limit_exceeded"
 
 
 class EngineUnavailable(OcrError):

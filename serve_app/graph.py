@@ -20,6 +20,7 @@ from deployments.model.selection import EngineChoice, choose_engine, create_engi
 from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
+from serve_app.api.authentication import check_protection
 from serve_app.graph_stages import GraphStages
 from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
@@ -51,7 +52,7 @@ class IngressDeployment:
         """Build the application in the replica's own process: it holds locks and tasks."""
         reader = PageReader(self._stages, self._settings.reading)
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
-        return create_app(reader, self._settings.api, status)
+        return create_app(reader, self._settings.api, status, host=self._settings.http.host)
 
 
 def build_app(
@@ -65,8 +66,9 @@ def build_app(
         create: makes each Model replica's engine; None makes the one that the settings mean.
 
     Raises:
-        ConfigurationError: the engine that the settings name can't run.
+        ConfigurationError: the engine that the settings name can't run, or the service would be open to all.
     """
+    check_protection(settings.api, settings.http.host)
     resources = resources or cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
     scaling = sized(settings.scaling, settings.model, choice.name, resources)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +20,8 @@ from deployments.types import (
     PageResult,
 )
 from serve_app.attempts import climb
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.fair_places import FairPlaces
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
 
 logger = logging.getLogger(__name__)
@@ -45,17 +46,20 @@ class ReadingSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[DocumentT]):
-    """What all pages of one call share."""
+    """What all pages of one call share; `share` stands for the document where places are shared out."""
 
     document: DocumentT
     request: PageRequest
     stream: bool
     confidence: bool
     figures: bool
+    writing: Writing = PLAIN_WRITING
+    caller: str = ""
+    share: object = field(default_factory=object)
 
 
 class PageReader(Generic[DocumentT, PreparedT]):
-    """Reads the pages of documents, a bounded number at once over all documents.
+    """Reads the pages of documents, a bounded number at once over all documents, shared out fairly.
 
     A page that runs away is tried again as the ladder of its task says. A page whose replica died
     under it is tried once more. Whatever else fails is that page's error and leaves the others whole.
@@ -64,7 +68,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
     def __init__(self, stages: Stages[DocumentT, PreparedT], settings: ReadingSettings) -> None:
         self._stages = stages
         self._settings = settings
-        self._places = asyncio.Semaphore(settings.max_pages_in_flight)
+        self._places = FairPlaces(settings.max_pages_in_flight)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         """Return what a document is; see `serve_app.reading.Reader`."""
@@ -79,6 +83,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
+        writing: Writing = PLAIN_WRITING,
+        caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
         job = _Job(
@@ -87,6 +93,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
             stream=stream,
             confidence=confidence,
             figures=figures,
+            writing=writing,
+            caller=caller,
         )
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
@@ -134,7 +142,10 @@ class PageReader(Generic[DocumentT, PreparedT]):
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageEvent:
         """Return how a page ended."""
         try:
-            async with asyncio.timeout(self._settings.page_timeout_s), self._places:
+            async with (
+                asyncio.timeout(self._settings.page_timeout_s),
+                self._places.place(job.caller, job.share),
+            ):
                 return PageDone(await self._attempts(job, index, emit))
         except TimeoutError:
             limit = self._settings.page_timeout_s
@@ -155,7 +166,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         async def attempt(rung: Attempt, number: int, last: bool) -> PageResult | None:
             return await self._attempt(job, index, rung, number, emit, last=last)
 
-        return await climb(self._settings.ladder.attempts(job.request.task, job.request.crop), attempt)
+        rungs = self._settings.ladder.attempts(job.request.task, job.request.crop)
+        return await climb(rungs if job.writing.retry else rungs[:1], attempt)
 
     async def _attempt(
         self, job: _Job[DocumentT], index: int, rung: Attempt, number: int, emit: Emit, *, last: bool
@@ -164,6 +176,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
         options = GenerationOptions(
             task=job.request.task,
+            max_tokens=job.writing.max_tokens,
+            temperature=job.writing.temperature,
             ngram_size=rung.ngram_size,
             ngram_window=rung.ngram_window,
             confidence=job.confidence,

@@ -14,6 +14,7 @@ from ray.serve.schema import LoggingConfig
 
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine
+from serve_app.api.authentication import check_protection
 from serve_app.graph import APP_NAME, build_app, cluster_resources
 from serve_app.settings import Settings
 
@@ -22,9 +23,10 @@ def run_server(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then drain and stop.
 
     Raises:
-        ConfigurationError: the port is taken, or the engine can't run here.
+        ConfigurationError: the port is taken, the engine can't run here, or the service would be open to all.
     """
     host, port = settings.http.host, settings.http.port
+    check_protection(settings.api, host)
     _check_port(host, port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,12 +5,16 @@ import time
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_app.api import errors, openapi, routes
+from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
+from serve_app.api.authentication import Authentication
+from serve_app.api.caller_limits import CallerLimits
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
+from serve_app.fetching import Fetcher
 from serve_app.reading import Reader
+from serve_app.searchable_pdf import SearchablePdfs
 
 API_VERSION = "1"
 
@@ -21,22 +25,43 @@ DESCRIPTION = (
 )
 
 
-def create_app(reader: Reader, settings: ApiSettings, status: ServiceStatus) -> FastAPI:
+def create_app(
+    reader: Reader,
+    settings: ApiSettings,
+    status: ServiceStatus,
+    *,
+    host: str = "127.0.0.1",
+    fetcher: Fetcher | None = None,
+) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
     Args:
         reader: reads documents.
         settings: of the interface.
         status: of what stands behind it.
+        host: that the service listens on; whether requests need a key hangs on it.
+        fetcher: of documents at addresses; None makes the one that the settings mean.
+
+    Raises:
+        ConfigurationError: the file of API keys can't be read.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
     )
     app.state.service = routes.Service(
-        reader, settings, status, Admission(settings.max_concurrent_requests), int(time.time())
+        reader,
+        settings,
+        status,
+        Admission(settings.max_concurrent_requests),
+        CallerLimits(settings),
+        fetcher or Fetcher(settings.fetch),
+        SearchablePdfs(settings.max_pdf_processes),
+        int(time.time()),
     )
     app.include_router(routes.router)
+    app.include_router(chat.router)
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(Authentication, settings=settings, host=host)
     app.add_middleware(RequestLog, failure=errors.internal_failure)
     return app

@@ -67,7 +67,10 @@ def invalid_request(error: ValidationError | RequestValidationError) -> InvalidR
         case "extra_forbidden":
             message = f"There is no field {param}; leave it out."
         case "union_tag_not_found" | "union_tag_invalid":
-            message = "A document needs a type: 'document_url' or 'image_url'."
+            types = (
+                "'document_url' or 'image_url'" if param == "document" else "'text', 'image_url' or 'file'"
+            )
+            message = f"{param} needs a type: {types}."
         case "json_invalid":
             return InvalidRequest("The body is not valid JSON.")
         case _:
@@ -80,6 +83,8 @@ def _param(location: tuple[int | str, ...]) -> str:
     parts = [str(part) for part in location]
     if parts[:1] == ["document"]:
         parts[1:2] = []  # the union's tag, which is in no request
+    elif parts[:1] == ["messages"]:
+        parts[4:5] = []
     return ".".join(part for part in parts if part not in _UNION_MEMBERS)[:_MAX_PARAM_CHARS]
 
 
@@ -99,10 +104,14 @@ async def _ocr_error(request: Request, error: Exception) -> Response:
         raise error
     note(request.scope, error=error.code)
     headers = {}
-    if error.status == 429:
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif error.status == 429:
         headers["Retry-After"] = str(request.app.state.service.admission.retry_after_s())
     elif error.status == 503:
         headers["Retry-After"] = str(request.app.state.service.settings.unavailable_retry_s)
+    elif error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, DocumentTooLarge):
         headers["Connection"] = "close"  # the rest of the body is not wanted
     return _response(error.status, error_reply(error), headers)
@@ -129,6 +138,13 @@ async def _request_validation(request: Request, error: Exception) -> Response:
 async def _client_left(request: Request, error: Exception) -> Response:
     note(request.scope, error="client_left")
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def send_error(error: OcrError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request before it has come to the routes."""
+    note(scope, error=error.code)
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    await _response(error.status, error_reply(error), headers)(scope, receive, send)
 
 
 async def internal_failure(scope: Scope, receive: Receive, send: Send) -> None:

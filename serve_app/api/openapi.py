@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI can't derive from the routes.
 
-The body of `/v1/ocr` is read by hand (JSON or multipart), so its schemas are added here.
+Bodies are read by hand (JSON or multipart, within limits), so their schemas are added here.
 """
 
 from typing import Any
@@ -9,15 +9,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from serve_app.api.chat_schemas import ChatRequest
 from serve_app.api.schemas import ErrorReply, OcrOptions, OcrRequest
 
-_REF = "#/components/schemas/{model}"
-_ONE_PIXEL = (
+REF = "#/components/schemas/{model}"
+ONE_PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEA"
     "G7buVgAAAABJRU5ErkJggg=="
 )
 
-_PAGE = {
+PAGE = {
     "index": 0,
     "markdown": "# Earnings\n\n![img-0.png](img-0.png)",
     "images": [
@@ -61,11 +62,33 @@ _EVENTS = (
     'event: done\ndata: {"model":"DeepSeek-OCR-2","usage_info":…}\n\n'
 )
 
+_FILES: dict[str, Any] = {
+    "text/markdown": {
+        "schema": {"type": "string"},
+        "example": "<!-- page 1 -->\n\n# Earnings\n\n![page-0001-img-0.png](page-0001-img-0.png)\n",
+    },
+    "text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html>…"},
+    "application/zip": {"schema": {"type": "string", "format": "binary"}, "example": "document.zip"},
+    "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "document.pdf"},
+}
+
 _ERRORS: dict[int, tuple[str, str, str, str]] = {
     400: (
         "A field is wrong",
         "invalid_parameter",
         "There is no field colour; leave it out.",
+        "invalid_request_error",
+    ),
+    401: (
+        "The API key is missing or not valid",
+        "invalid_api_key",
+        "The request has no API key; send one in the header Authorization: Bearer KEY.",
+        "authentication_error",
+    ),
+    404: (
+        "The model does not run here",
+        "model_not_found",
+        "The model 'gpt-4o' does not run here; ask for 'DeepSeek-OCR-2'.",
         "invalid_request_error",
     ),
     413: (
@@ -113,16 +136,22 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
 }
 
 
-def _json(example: object) -> dict[str, Any]:
+def json_example(example: object) -> dict[str, Any]:
+    """Return the content of a reply or body in JSON, with an example."""
     return {"application/json": {"example": example}}
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the replies of a route for errors of these statuses."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         description, code, message, type_ = _ERRORS[status]
         example = {"error": {"code": code, "message": message, "type": type_}}
-        responses[status] = {"description": description, "model": ErrorReply, "content": _json(example)}
+        responses[status] = {
+            "description": description,
+            "model": ErrorReply,
+            "content": json_example(example),
+        }
         if status in (429, 503):
             responses[status]["headers"] = {
                 "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
@@ -133,19 +162,20 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
-        "content": _json({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [_PAGE]})
-        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+        "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
+        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
+        | _FILES,
     },
-    **_errors(*_ERRORS),
+    **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),
 }
-HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": _json({"status": "ok"})}}
+HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": json_example({"status": "ok"})}}
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": _json({"status": "ready", "engine": "vllm", "model": "DeepSeek-OCR-2"})},
-    **_errors(503),
+    200: {"content": json_example({"status": "ready", "engine": "vllm", "model": "DeepSeek-OCR-2"})},
+    **errors(503),
 }
 MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": _json(
+        "content": json_example(
             {
                 "object": "list",
                 "data": [
@@ -153,20 +183,21 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
                 ],
             }
         )
-    }
+    },
+    **errors(401),
 }
 OCR_REQUEST: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"$ref": _REF.format(model="OcrForm")},
+                "schema": {"$ref": REF.format(model="OcrForm")},
                 "example": {"file": "page.png", "pages": "0,2-4", "table_format": "html"},
             },
             "application/json": {
-                "schema": {"$ref": _REF.format(model="OcrRequest")},
+                "schema": {"$ref": REF.format(model="OcrRequest")},
                 "example": {
-                    "document": {"type": "image_url", "image_url": _ONE_PIXEL},
+                    "document": {"type": "image_url", "image_url": ONE_PIXEL},
                     "include_image_base64": True,
                 },
             },
@@ -184,6 +215,14 @@ def install(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             written["components"]["schemas"].update(_request_schemas())
+            written["components"]["securitySchemes"] = {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed where the service listens on another address than loopback.",
+                }
+            }
+            written["security"] = [{"key": []}, {}]
             app.openapi_schema = written
         return app.openapi_schema
 
@@ -191,9 +230,9 @@ def install(app: FastAPI) -> None:
 
 
 def _request_schemas() -> dict[str, Any]:
-    """Return the schemas of the two request bodies."""
+    """Return the schemas of the bodies that are read by hand."""
     _, schema = models_json_schema(
-        [(OcrOptions, "validation"), (OcrRequest, "validation")], ref_template=_REF
+        [(model, "validation") for model in (OcrOptions, OcrRequest, ChatRequest)], ref_template=REF
     )
     schemas: dict[str, Any] = schema["$defs"]
     form = schemas.pop("OcrOptions")

@@ -27,6 +27,10 @@ def tree(root: type[OcrError]) -> Iterator[type[OcrError]]:
 STATUSES = {
     "internal_error": 500,
     "invalid_parameter": 400,
+    "address_refused": 400,
+    "invalid_api_key": 401,
+    "rate_limit_exceeded": 429,
+    "model_not_found": 404,
     "unsupported_media_type": 415,
     "invalid_document": 422,
     "document_unavailable": 422,
@@ -133,8 +137,8 @@ async def test_wrong_fields(fields: dict[str, object], param: str, message: str)
 @pytest.mark.parametrize(
     ("url", "status", "message"),
     [
-        ("https://example.com/a.pdf", 400, "does not fetch addresses"),
-        ("HTTP://example.com/a.pdf", 400, "does not fetch addresses"),
+        ("https://127.0.0.1/a.pdf", 400, "no public address"),
+        ("HTTP://127.0.0.1/a.pdf", 400, "no public address"),
         ("file:///etc/passwd", 400, "of no kind"),
         ("/etc/passwd", 400, "of no kind"),
         ("", 400, "of no kind"),
