@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application, Deployment
@@ -21,6 +20,7 @@ from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
+from serve_app.cluster import cluster_resources
 from serve_app.graph_stages import GraphStages
 from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
@@ -94,14 +94,6 @@ def app_builder(args: dict[str, Any]) -> Application:
         ConfigurationError: a key is unknown or a value can't be.
     """
     return build_app(load_settings(_nested(args)))
-
-
-def cluster_resources() -> Resources:
-    """Return the CPUs and GPUs of the cluster that Ray is connected to, connecting if it is not."""
-    if not ray.is_initialized():
-        ray.init()
-    totals = ray.cluster_resources()
-    return Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
 
 
 def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:

@@ -20,7 +20,7 @@ from deployments.model.engine import Engine
 from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.types import PageRequest
 from serve_app.bulk import journal, record
-from serve_app.bulk.cluster import cluster_size, connected, pages_in_flight, scale_for
+from serve_app.bulk.cluster import pages_in_flight, scale_for
 from serve_app.bulk.manifest import digest, read_manifest
 from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
@@ -31,6 +31,7 @@ from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.stages import Preparation
 from serve_app.bulk.store import Store
+from serve_app.cluster import cluster_resources, connected
 from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
 
@@ -101,7 +102,7 @@ def _run(
     options: JobOptions, settings: Settings, create: Callable[[], Engine] | None, manifest: pa.Table
 ) -> dict[str, Any]:
     with connected():
-        resources = cluster_size()
+        resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
