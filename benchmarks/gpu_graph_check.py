@@ -41,10 +41,10 @@ from serve_app.graph import APP_NAME, build_app, cluster_resources
 STORE_BYTES = 24 * 10**9
 """1,280 pages of 13.8 MB under way are 17.7 GB."""
 
-STOP_S = 25
+STOP_S = 18
 """Kept for the last step."""
 
-LEAST_LOAD_S = 16
+LEAST_LOAD_S = 20
 """A shorter time under load says nothing."""
 
 
@@ -63,7 +63,10 @@ class Check:
         self._watch = Watch(os.getpid())
         self._client: Client | None = None
         self._step: asyncio.Task[None] | None = None
-        self.found: dict[str, Any] = {**hardware(self._gpu, options.commit), "gpu_memory_gb": self._memory_gb()}
+        self.found: dict[str, Any] = {
+            **hardware(self._gpu, options.commit),
+            "gpu_memory_gb": self._memory_gb(),
+        }
         self._spec = Spec(
             name="graph_check",
             mode="graph",
@@ -154,9 +157,7 @@ class Check:
 
     async def _leaving(self, found: dict[str, Any]) -> None:
         model = serve.get_deployment_handle("Model", APP_NAME)
-        await graph_steps.leaving(
-            found, self._client, model, self._out, self._options.streams, self._longest
-        )
+        await graph_steps.leaving(found, self._client, model, self._out, self._options.streams, self._longest)
 
     async def _kill(self, found: dict[str, Any]) -> None:
         await graph_steps.kill(found, self._client, self._out, self._options.streams, self._longest)
@@ -186,7 +187,9 @@ class Check:
             found["gpu_memory_gb_after_serve"] = self._memory_gb()
             await _within(15, asyncio.to_thread(ray.shutdown), found, "ray")
         found["shutdown_s"] = round(time.monotonic() - began, 1)
-        while (left := self._watch.still_running()) and time.monotonic() - began < 45:
+        while left := self._watch.still_running():
+            if time.monotonic() - began > 45:
+                break
             await asyncio.sleep(0.2)
         found["all_ended_s"] = round(time.monotonic() - began, 1)
         found["processes_left"] = left
@@ -243,11 +246,15 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="folder with a configuration and a tokenizer")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="folder with a configuration and a tokenizer"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--budget", type=float, default=300, help="seconds in all")
     parser.add_argument("--commit", help="that is measured, where git can't say")
-    parser.add_argument("--steps", default="pages,streams,leaving,kill,throughput", help="between start and stop")
+    parser.add_argument(
+        "--steps", default="pages,streams,leaving,kill,throughput", help="between start and stop"
+    )
     parser.add_argument("--sequences", type=int, default=1_024, help="max_num_seqs")
     parser.add_argument("--pages", type=int, default=200, help="sent at once")
     parser.add_argument("--mean-tokens", type=float, default=1_000)

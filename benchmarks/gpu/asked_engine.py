@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,5 +118,5 @@ def steps(path: Path) -> list[Step]:
     counts = [Count(*json.loads(line)) for line in path.read_text().splitlines() if line.endswith("]")]
     return [
         Step(now.time, now.time, now.pages, now.tokens - then.tokens, now.prefilled - then.prefilled)
-        for then, now in zip(counts, counts[1:], strict=False)
+        for then, now in pairwise(counts)
     ]

@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ async def streams(found: Found, client: Client, count: int, tokens: int) -> None
     """Have pages streamed, all at once."""
     outcomes = await asyncio.gather(*(client.stream(tokens) for _ in range(count)))
     times = [[moment for moment, _ in one.deltas] for one in outcomes if len(one.deltas) > 1]
-    gaps = [later - sooner for each in times for sooner, later in zip(each, each[1:], strict=False)]
+    gaps = [later - sooner for each in times for sooner, later in pairwise(each)]
     found |= {
         "streams": count,
         "tokens_each": tokens,
@@ -126,7 +127,9 @@ async def kill(found: Found, client: Client, out: Path, count: int, tokens: int)
     ways = [client.stream if number % 2 else client.page for number in range(count)]
     under_way = [asyncio.create_task(way(tokens)) for way in ways]
     limit = time.time() + 20
-    while time.time() < limit and ((now := last_count(engine)) is None or now.pages < count):
+    while time.time() < limit:
+        if (now := last_count(engine)) is not None and now.pages >= count:
+            break
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     found |= {"in_flight": (now := last_count(engine)) and now.pages, "killed": core.name()}
@@ -212,7 +215,11 @@ async def throughput(
     stopped = time.time()
     engine = engines(out)[-1]
     answered = Load(load.began, load.window, [one for one in load.visits if one.tokens], load.reasons)
-    found |= {"in_flight": in_flight, "settle_s": round(phase.settle_s, 1), "window_s": round(phase.window_s, 1)}
+    found |= {
+        "in_flight": in_flight,
+        "settle_s": round(phase.settle_s, 1),
+        "window_s": round(phase.window_s, 1),
+    }
     found |= figures(answered, sum(lengths) / len(lengths), steps(engine)) | watch.figures(load.window)
     found["engine_idle_after_all_left_s"] = await _engine_idle(engine, stopped, 5)
 
