@@ -31,20 +31,29 @@ async def concurrent_pages(
 ) -> None:
     """Send pages all at once."""
     lengths = page_lengths(count, mean, seed, longest).tolist()
+    ended: list[tuple[int, Outcome]] = []
+
+    async def one(length: int) -> None:
+        ended.append((length, await client.page(length)))
+
     began = time.time()
-    outcomes = await asyncio.gather(*(client.page(length) for length in lengths))
-    seconds = time.time() - began
-    found |= {
-        "pages": count,
-        "answered": sum(one.answered for one in outcomes),
-        "of_the_length_asked": sum(one.tokens == n for one, n in zip(outcomes, lengths, strict=True)),
-        "outcomes": _counted(outcomes),
-        "output_tokens": sum(one.tokens for one in outcomes),
-        "longest_answer": max(lengths),
-        "seconds": round(seconds, 2),
-        "pages_per_s": round(count / seconds, 2),
-        "latency_s": _spread([one.done - one.sent for one in outcomes]),
-    }
+    try:
+        await asyncio.gather(*(one(length) for length in lengths))
+    finally:  # also of what had ended when the step was cut
+        seconds = time.time() - began
+        outcomes = [outcome for _, outcome in ended]
+        answered = sum(outcome.answered for outcome in outcomes)
+        found |= {
+            "pages": count,
+            "answered": answered,
+            "of_the_length_asked": sum(outcome.tokens == length for length, outcome in ended),
+            "outcomes": _counted(outcomes),
+            "output_tokens": sum(outcome.tokens for outcome in outcomes),
+            "longest_answer": max(lengths),
+            "seconds": round(seconds, 2),
+            "pages_per_s": round(answered / seconds, 2),
+            "latency_s": _spread([outcome.done - outcome.sent for outcome in outcomes]),
+        }
 
 
 async def streams(found: Found, client: Client, count: int, tokens: int) -> None:
