@@ -150,6 +150,7 @@ def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manife
         "images": options.images,
         "engine": choice.name,
         "model": model,
+        "views": settings.views.model_dump(mode="json"),
         "ladder": settings.reading.ladder.model_dump(mode="json"),
     }
 

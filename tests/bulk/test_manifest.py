@@ -10,6 +10,7 @@ import pytest
 from deployments.errors import InvalidRequest
 from deployments.types import PageRequest, Task
 from serve_app.bulk.manifest import digest, read_manifest, row_request, write_manifest
+from serve_app.cli import main
 
 REQUEST = PageRequest()
 
@@ -113,3 +114,19 @@ def test_a_digest_depends_on_the_rows_alone(tmp_path: Path) -> None:
     pq.write_table(pa.table({**columns, "uri": ["x"] * 49 + ["y"]}), tmp_path / "3.parquet")
     one, two, three = (digest(read_manifest(str(tmp_path / f"{n}.parquet"), REQUEST)) for n in (1, 2, 3))
     assert one == two != three
+
+
+def test_the_commands_write_a_manifest_and_refuse_a_bad_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.pdf").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["manifest", str(tmp_path), "-o", str(tmp_path / "m.parquet")])
+    assert ended.value.code == 0
+    assert "1 documents" in capsys.readouterr().out
+    bad = save(tmp_path, {"doc_id": ["a", "a"], "uri": ["x", "y"]})
+    with pytest.raises(SystemExit) as ended:
+        main(["bulk", bad, "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith('dsocr: Row 1 of the manifest, column "doc_id"')
+    assert not (tmp_path / "out").exists()
