@@ -131,7 +131,7 @@ def keys_new(name: str) -> None:
     """Make a key for NAME and print it; it is kept nowhere and can't be shown again."""
     from serve_app import api_keys
 
-    click.echo(api_keys.new(_settings().api.keys_file.expanduser(), name))
+    click.echo(api_keys.new(_settings().api.keys_path, name))
 
 
 @keys.command("list")
@@ -139,7 +139,7 @@ def keys_list() -> None:
     """Print the names of the keys."""
     from serve_app import api_keys
 
-    for name in api_keys.load(_settings().api.keys_file.expanduser()):
+    for name in api_keys.load(_settings().api.keys_path):
         click.echo(name)
 
 
@@ -149,7 +149,7 @@ def keys_revoke(name: str) -> None:
     """Revoke the key of NAME; services that run stop taking it within seconds."""
     from serve_app import api_keys
 
-    api_keys.revoke(_settings().api.keys_file.expanduser(), name)
+    api_keys.revoke(_settings().api.keys_path, name)
 
 
 def _settings(**overrides: dict[str, Any]) -> Settings:
