@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from deployments.errors import OcrError
+from serve_app.environment import prepare_ray
 from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
 
 
@@ -160,6 +161,7 @@ def _settings(**overrides: dict[str, Any]) -> Settings:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error of ours is one sentence, not a traceback."""
+    prepare_ray()
     try:
         cli(arguments, standalone_mode=True)
     except OcrError as error:

@@ -104,7 +104,7 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
         "max_queued_requests": scaling.max_queued_requests,
         "graceful_shutdown_timeout_s": scaling.graceful_shutdown_timeout_s,
         "graceful_shutdown_wait_loop_s": 0.5,
-        "health_check_period_s": 5,
+        "health_check_period_s": 2,
         "health_check_timeout_s": 30,
         "logging_config": {"log_level": "WARNING"},
         "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},

@@ -1,0 +1,14 @@
+"""What Ray reads from the environment, once, as it is imported."""
+
+import os
+
+
+def prepare_ray() -> None:
+    """Set what Ray should find where the user has not set it; to be called before Ray is imported.
+
+    A Ray of our own has ports that are open to the network, so it takes orders only with the token that
+    it keeps in the user's home. A cluster that `RAY_ADDRESS` names has its own ways.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
