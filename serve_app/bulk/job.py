@@ -6,11 +6,13 @@ files with the manifest, when the job is run again and at the end of each pass o
 
 import logging
 import math
-from collections.abc import Callable
-from contextlib import closing
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import pyarrow as pa
 from ray.exceptions import RayError
@@ -101,7 +103,7 @@ def run_job(
 def _run(
     options: JobOptions, settings: Settings, create: Callable[[], Engine] | None, manifest: pa.Table
 ) -> dict[str, Any]:
-    with connected():
+    with connected(), stopped_by_sigterm():
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
@@ -123,6 +125,20 @@ def _run(
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
         write_report(store, report)
         return report
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM, which `ray job stop` sends, as Ctrl-C; Ray's own handler would end without a word."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manifest: pa.Table) -> record.Asked:
