@@ -6,11 +6,14 @@ files with the manifest, when the job is run again and at the end of each pass o
 
 import logging
 import math
-from collections.abc import Callable
-from contextlib import closing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import pyarrow as pa
 from ray.exceptions import RayError
@@ -36,6 +39,9 @@ from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
 
 logger = logging.getLogger(__name__)
+
+RESIDENT_WORKERS = 8
+"""Processes of tasks that stay when idle: of a job on two cores, five are at work most of the time."""
 
 PASSES = 3
 """Times that a job goes over what is left before it writes down the rest as lost."""
@@ -101,7 +107,10 @@ def run_job(
 def _run(
     options: JobOptions, settings: Settings, create: Callable[[], Engine] | None, manifest: pa.Table
 ) -> dict[str, Any]:
-    with connected():
+    # Ray ends idle processes above one a CPU after a second; on a small machine a job's tasks would then
+    # start one after another, at a second or two of CPU time each. Counts where this job starts Ray.
+    os.environ.setdefault("RAY_num_workers_soft_limit", str(RESIDENT_WORKERS))
+    with connected(), stopped_by_sigterm():
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
@@ -123,6 +132,20 @@ def _run(
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
         write_report(store, report)
         return report
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM, which `ray job stop` sends, as Ctrl-C; Ray's own handler would end without a word."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manifest: pa.Table) -> record.Asked:
