@@ -11,7 +11,7 @@ import csv
 import html
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_ROWS = 2_048
 MAX_COLUMNS = 256
@@ -145,14 +145,16 @@ def _lines(pieces: list[str]) -> list[str]:
 def _place(rows: list[list[_RawCell]]) -> TableGrid | None:
     """Give every cell its place, as HTML's table model does: the next free one of its row.
 
-    A span ends at the last row, at the last column allowed, and before a place already taken.
+    A span ends at the last row, at the last column allowed, and before a place already taken. A row
+    without cells counts where a span from above runs through it.
     """
-    rows = [row for row in rows if row][:MAX_ROWS]
-    if not rows:
-        return None
+    rows = rows[:MAX_ROWS]
     free_from = [0] * MAX_COLUMNS  # the first row in which each column is free again
     cells: list[Cell] = []
-    for row, raw_cells in enumerate(rows):
+    row = 0
+    for raw_cells in rows:
+        if not raw_cells and max(free_from) <= row:
+            continue
         column = 0
         for raw in raw_cells:
             while column < MAX_COLUMNS and free_from[column] > row:
@@ -167,8 +169,12 @@ def _place(rows: list[list[_RawCell]]) -> TableGrid | None:
             text = "\n".join(filter(None, _lines(raw.pieces)))
             cells.append(Cell(text, row, column, rowspan, end - column, raw.header))
             column = end
+        row += 1
+    if not cells:
+        return None
     columns = max(cell.column + cell.colspan for cell in cells)
-    return TableGrid(len(rows), columns, tuple(cells))
+    within = tuple(replace(cell, rowspan=min(cell.rowspan, row - cell.row)) for cell in cells)
+    return TableGrid(row, columns, within)
 
 
 def to_html(grid: TableGrid) -> str:
@@ -184,7 +190,7 @@ def to_html(grid: TableGrid) -> str:
         spans += f' colspan="{cell.colspan}"' if cell.colspan > 1 else ""
         text = html.escape(cell.text, quote=False).replace("\n", "<br>")
         parts.append(f"<{name}{spans}>{text}</{name}>")
-    parts.append("</tr></table>")
+    parts.append("</tr>" + "<tr></tr>" * (grid.rows - 1 - row) + "</table>")
     return "".join(parts)
 
 
