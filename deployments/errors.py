@@ -6,6 +6,7 @@
     │   ├── EmptyDocument
     │   ├── CorruptDocument
     │   ├── EncryptedDocument
+    │   ├── DocumentUnavailable          not there, or its storage does not give it
     │   └── CorruptPage                  this page alone
     ├── UnsupportedMediaType        415
     ├── LimitExceeded               413
@@ -88,6 +89,13 @@ class EncryptedDocument(InvalidDocument):
     """A PDF that needs a password."""
 
     code = "encrypted_document"
+
+
+class DocumentUnavailable(InvalidDocument):
+    """There is nothing at the document's address, or its storage does not give it."""
+
+    code = "document_unavailable"
+    retryable = True
 
 
 class CorruptPage(InvalidDocument):

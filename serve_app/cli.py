@@ -69,6 +69,44 @@ def convert(
 
 
 @cli.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, help="Parquet file to write.")
+def manifest(sources: tuple[str, ...], output: str) -> None:
+    """List documents for a bulk job: files, folders, patterns with wildcards, s3://… and gs://…."""
+    from serve_app.bulk.manifest import write_manifest
+
+    click.echo(f"{write_manifest(sources, output):,} documents in {output}")
+
+
+@cli.command()
+@click.argument("manifest")
+@click.option("--out", required=True, help="Folder for the results: a path, s3://… or gs://….")
+@click.option(
+    "--task",
+    type=click.Choice(["markdown", "text", "table", "custom"]),
+    default="markdown",
+    show_default=True,
+)
+@click.option("--prompt", help="Your own prompt; goes with --task custom.")
+@click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
+@click.option(
+    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
+)
+@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
+@click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
+@click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")
+@click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")
+@click.option("--retry-failed", is_flag=True, help="Read again what failed or ran away, and nothing else.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any page failed or ran away.")
+@click.option("--overwrite", is_flag=True, help="Delete another job's results in OUT first.")
+def bulk(manifest: str, out: str, engine: str | None, strict: bool, **options: Any) -> None:
+    """Convert every document of a Parquet MANIFEST; run it again to go on after an interruption."""
+    from serve_app.bulk.command import run_bulk
+
+    sys.exit(run_bulk(manifest, out, _settings(model={"engine": engine}), options, strict=strict))
+
+
+@cli.command()
 def doctor() -> None:
     """Say what this machine has, which engine would run, and why not the other."""
     from serve_app.doctor import report
@@ -82,10 +120,10 @@ def _settings(**overrides: dict[str, Any]) -> Settings:
     return load_settings({part: values for part, values in given.items() if values})
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error of ours is one sentence, not a traceback."""
     try:
-        cli(standalone_mode=True)
+        cli(arguments, standalone_mode=True)
     except OcrError as error:
         click.echo(f"dsocr: {error}", err=True)
         sys.exit(2)

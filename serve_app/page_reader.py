@@ -9,7 +9,7 @@ from typing import Generic
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.errors import OcrError, ProcessingTimeout, StageLost
+from deployments.errors import OcrError, ProcessingTimeout
 from deployments.model.ladder import Attempt, LadderSettings
 from deployments.types import (
     DocumentInfo,
@@ -19,6 +19,7 @@ from deployments.types import (
     PageRequest,
     PageResult,
 )
+from serve_app.attempts import climb
 from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
 from serve_app.stages import DocumentT, PreparedT, Stages
 
@@ -149,21 +150,12 @@ class PageReader(Generic[DocumentT, PreparedT]):
             )
 
     async def _attempts(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageResult:
-        """Climb the ladder until the page ends by itself; what the last rung gives stands."""
-        rungs = list(self._settings.ladder.attempts(job.request.task, job.request.crop))
-        number, lost = 1, False
-        while True:
-            try:
-                result = await self._attempt(job, index, rungs[0], number, emit, last=len(rungs) == 1)
-            except StageLost:
-                if lost:
-                    raise
-                lost = True
-            else:
-                if result is not None:
-                    return result
-                del rungs[0]
-            number += 1
+        """Try the page as the ladder of its task says."""
+
+        async def attempt(rung: Attempt, number: int, last: bool) -> PageResult | None:
+            return await self._attempt(job, index, rung, number, emit, last=last)
+
+        return await climb(self._settings.ladder.attempts(job.request.task, job.request.crop), attempt)
 
     async def _attempt(
         self, job: _Job[DocumentT], index: int, rung: Attempt, number: int, emit: Emit, *, last: bool

@@ -25,6 +25,7 @@ from deployments.errors import ConfigurationError
 from deployments.model.settings import ModelSettings
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from serve_app.api.settings import ApiSettings
+from serve_app.bulk.settings import BulkSettings
 from serve_app.page_reader import ReadingSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     views: ViewSettings = Field(default_factory=ViewSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     scaling: StageScaling = Field(default_factory=StageScaling)
+    bulk: BulkSettings = Field(default_factory=BulkSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,1 @@
+"""Bulk jobs: a corpus from a Parquet manifest, read with Ray Data."""

@@ -1,0 +1,276 @@
+"""A bulk job from end to end: check, read what is left, write the output, report.
+
+It may be killed at any moment. What is in a part file is done; the rest is found by comparing the part
+files with the manifest, when the job is run again and at the end of each pass over the documents.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.exceptions import RayError
+
+from deployments.errors import OcrError, StageLost
+from deployments.model.engine import Engine
+from deployments.model.selection import EngineChoice, choose_engine, create_engine
+from deployments.types import PageRequest
+from serve_app.bulk import journal, record
+from serve_app.bulk.manifest import digest, read_manifest
+from serve_app.bulk.outputs import Layout, entries, write_outputs
+from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
+from serve_app.bulk.pipeline import DOCUMENTS_PER_BLOCK, Scale, read_documents
+from serve_app.bulk.progress import Progress
+from serve_app.bulk.reading import Reading
+from serve_app.bulk.report import make_report, write_report
+from serve_app.bulk.rows import error_row
+from serve_app.bulk.stages import Preparation
+from serve_app.bulk.store import Store
+from serve_app.settings import ScalingSettings, Settings
+from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
+
+logger = logging.getLogger(__name__)
+
+PASSES = 3
+"""Times that a job goes over what is left before it writes down the rest as lost."""
+
+
+class JobFailed(OcrError):
+    """The job can't go on; what was read is kept."""
+
+    code = "job_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a job is asked to do.
+
+    Attributes:
+        manifest: path or URI of the manifest.
+        out: path or URI of the folder for the results.
+        request: how pages are read where the manifest says nothing else.
+        images: whether figures are cut out and written.
+        markdown: whether each document's Markdown is written as a file too.
+        gpu_hour_price: for the report.
+        retry_failed: whether pages and documents that failed or ran away are read again.
+        overwrite: whether to delete what another job left in the folder.
+    """
+
+    manifest: str
+    out: str
+    request: PageRequest
+    images: bool = False
+    markdown: bool = False
+    gpu_hour_price: float | None = None
+    retry_failed: bool = False
+    overwrite: bool = False
+
+
+def run_job(
+    options: JobOptions, settings: Settings, create: Callable[[], Engine] | None = None
+) -> dict[str, Any]:
+    """Run a job to its end.
+
+    Args:
+        options: what to do.
+        settings: the whole tree.
+        create: makes each actor's engine; None makes the one that the settings mean.
+
+    Returns:
+        The report, as it is written to `report.json`.
+
+    Raises:
+        InvalidRequest: the manifest is wrong, or the folder has another job's results.
+        ConfigurationError: the engine can't run here.
+        JobFailed: the job can't go on.
+        JobIncomplete: the job's own check of its output failed.
+    """
+    manifest = read_manifest(options.manifest, options.request)
+    with _connected():
+        totals = ray.cluster_resources()
+        resources = Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
+        choice = choose_engine(settings.model, resources.gpus)
+        scaling = sized(settings.scaling, settings.model, choice.name, resources).model
+        if create is None:
+            threads = max(round(scaling.num_cpus or 1), 1)
+            create = partial(create_engine, settings.model, choice.name, threads)
+        store = Store(options.out, record.TEMPORARY)
+        record.claim(store, _asked(options, settings, choice, manifest), overwrite=options.overwrite)
+        scale = _scale(settings, choice, scaling, resources)
+        run = record.Run.begin(store, round(scale.actors * scale.actor_gpus))
+        plan = _plan(options, settings, choice, scaling, scale, resources, store, run.number, create)
+        try:
+            _read_all(options, settings, manifest, plan, scale, run)
+        finally:
+            run.save()
+        index = journal.read_index(store, manifest["doc_id"])
+        layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images)
+        tally = write_outputs(store, entries(manifest, index, settings.limits), layout)
+        report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
+        write_report(store, report)
+        return report
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Use the cluster that `RAY_ADDRESS` names, or a Ray of this job's own on this machine.
+
+    A Ray of its own listens on loopback only. Left alone, it might or might not ask for a token, by
+    version and environment; the choice is made here, and `RAY_AUTH_MODE` overrides it.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(logging_level=logging.WARNING)
+    else:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        ray.init("local", include_dashboard=False, logging_level=logging.WARNING)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manifest: pa.Table) -> record.Asked:
+    """Return what the pages depend on."""
+    request = options.request
+    if choice.name == "vllm":
+        parts = {
+            "model",
+            "revision",
+            "load_format",
+            "dtype",
+            "quantization",
+            "kv_cache_dtype",
+            "max_model_len",
+        }
+        model = settings.model.vllm.model_dump(mode="json", include=parts)
+    else:
+        model = settings.model.embedded.model_dump(mode="json", exclude={"max_concurrent_pages"})
+    return {
+        "manifest": digest(manifest),
+        "task": request.task.value,
+        "prompt": request.prompt,
+        "crop": request.crop,
+        "dpi": request.dpi,
+        "images": options.images,
+        "engine": choice.name,
+        "model": model,
+        "ladder": settings.reading.ladder.model_dump(mode="json"),
+    }
+
+
+def _scale(settings: Settings, choice: EngineChoice, model: ScalingSettings, resources: Resources) -> Scale:
+    """Size the pipeline for the cluster.
+
+    An embedded engine uses its CPUs by the thread, whatever it reserves; half of them are left to be
+    reserved by the tasks that prepare its pages, or there could be none.
+    """
+    actors, cpus = model.max_replicas or 1, max(resources.cpus, 1)
+    in_flight = _in_flight(settings, model)
+    return Scale(
+        actors=actors,
+        actor_cpus=(model.num_cpus or 0) if choice.name == "vllm" else cpus / (2 * actors),
+        actor_gpus=model.num_gpus or 0,
+        # A group waits for its slowest page, which takes a few times as long as others.
+        groups_per_actor=4 * math.ceil(in_flight / settings.bulk.group_pages) + 2,
+        expand_cpus=min(0.5, cpus / 8),
+        max_lost_blocks=settings.bulk.max_lost_blocks,
+    )
+
+
+def _in_flight(settings: Settings, model: ScalingSettings) -> int:
+    return settings.bulk.pages_in_flight or model.max_ongoing_requests or 1
+
+
+def _plan(
+    options: JobOptions,
+    settings: Settings,
+    choice: EngineChoice,
+    model: ScalingSettings,
+    scale: Scale,
+    resources: Resources,
+    store: Store,
+    run: int,
+    create: Callable[[], Engine],
+) -> Reading:
+    spare = max(resources.cpus - math.ceil(scale.actors * scale.actor_cpus), 1)
+    preparing = min(PREPROCESS_REPLICAS_PER_GPU, max(spare // scale.actors, 2))
+    return Reading(
+        create=create,
+        preparation=Preparation(
+            settings.limits,
+            settings.views,
+            choice.takes,
+            settings.model.vllm.model,
+            settings.model.vllm.revision,
+        ),
+        ladder=settings.reading.ladder,
+        store=store,
+        run=run,
+        images=options.images,
+        group_pages=settings.bulk.group_pages,
+        pages_in_flight=_in_flight(settings, model),
+        preparing=settings.bulk.preparing or preparing,
+        prepare_cpus=min(1.0, resources.cpus / 4),
+        flush_s=settings.bulk.flush_s,
+        page_timeout_s=settings.bulk.page_timeout_s,
+    )
+
+
+def _read_all(
+    options: JobOptions, settings: Settings, manifest: pa.Table, plan: Reading, scale: Scale, run: record.Run
+) -> None:
+    """Read until nothing is left, or what is left was lost each time."""
+    for number in range(PASSES):
+        left = _outstanding(
+            options, settings, manifest, plan.store, redo=options.retry_failed and number == 0
+        )
+        if not left:
+            return
+        # A document that kills its worker takes its block along: later passes give each its own.
+        per_block = 1 if number else min(max(len(left) // 64, 1), DOCUMENTS_PER_BLOCK)
+        before = run.pages
+        try:
+            _read(left, per_block, plan, scale, run, settings)
+        except RayError as error:
+            if run.pages == before:
+                raise JobFailed(f"No page could be read: {error}") from error
+            logger.warning("a pass over the documents was given up: %s", error)
+    lost = _outstanding(options, settings, manifest, plan.store, redo=False)
+    if lost:
+        loss = StageLost("The process that read this page died each time; the log has the cause.")
+        rows = [
+            error_row(document.doc_id, page, document.page_count, loss)
+            for document in lost
+            for page in document.rest or (WHOLE_DOCUMENT,)
+        ]
+        journal.write_part(plan.store, journal.part_name(plan.run, "driver", "lost"), rows)
+
+
+def _outstanding(
+    options: JobOptions, settings: Settings, manifest: pa.Table, store: Store, *, redo: bool
+) -> list[Wanted]:
+    index = journal.read_index(store, manifest["doc_id"])
+    return list(journal.outstanding(manifest, index, options.request, settings.limits, redo=redo))
+
+
+def _read(
+    documents: list[Wanted], per_block: int, plan: Reading, scale: Scale, run: record.Run, settings: Settings
+) -> None:
+    """Read documents once, counting as pages are written."""
+    results = read_documents(documents, per_block, plan, settings.limits, scale)
+    with Progress(len(documents), settings.bulk.progress_s) as progress, closing(results):
+        for step in results:
+            if step.fault:
+                raise JobFailed(step.fault)
+            run.add(step.pages)
+            progress.add(step.pages, step.pages - step.ok, step.documents)

@@ -1,0 +1,200 @@
+"""The manifest: which documents a job reads, a row a document.
+
+Columns: `doc_id` and `uri`; and where a row should differ from the job's options `pages` ("0,2-4" or a
+list of numbers, from 0), `task` and `prompt`. Other columns are left alone.
+"""
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from deployments.errors import InvalidRequest, OcrError
+from deployments.preprocess.prompts import prompt_for
+from deployments.types import PageRequest, Task
+from serve_app.api import page_ranges
+from serve_app.bulk.store import Store, resolve
+
+SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+"""Names that are listed in a folder; what a file is, its content says later."""
+
+REQUIRED = ("doc_id", "uri")
+OPTIONAL = ("pages", "task", "prompt")
+BATCH = 10_000
+
+
+def read_manifest(uri: str, request: PageRequest) -> pa.Table:
+    """Read a manifest and check every row of it.
+
+    Args:
+        uri: a Parquet file, or a folder of them.
+        request: how pages are read where a row says nothing else.
+
+    Returns:
+        Its columns `doc_id`, `uri`, `pages`, `task`, `prompt`; all strings, but `pages` may be lists.
+
+    Raises:
+        InvalidRequest: it can't be read, or a column or row is wrong; the message names both.
+    """
+    filesystem, path = resolve(uri)
+    try:
+        schema = pq.read_schema(path, filesystem=filesystem)
+        columns = [name for name in (*REQUIRED, *OPTIONAL) if name in schema.names]
+        table = pq.read_table(path, filesystem=filesystem, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InvalidRequest(f"The manifest {uri} can't be read as Parquet: {error}", "manifest") from error
+    table = pa.table({name: _column(table, name) for name in (*REQUIRED, *OPTIONAL)})
+    if table.num_rows == 0:
+        raise InvalidRequest(f"The manifest {uri} has no rows.", "manifest")
+    _check_ids(table["doc_id"])
+    for number, row in _rows(table):
+        _check_row(number, row, request)
+    return table
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column as strings, or lists of integers for `pages`; of nulls if it may be missing and is."""
+    if name not in table.column_names:
+        if name in REQUIRED:
+            raise InvalidRequest(f'The manifest has no column "{name}".', "manifest")
+        return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+    column = table[name]
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        return column.cast(pa.string())
+    if name == "pages" and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type):
+        return column.cast(pa.list_(pa.int64()))
+    wanted = "strings or lists of integers" if name == "pages" else "strings"
+    raise InvalidRequest(
+        f'The manifest\'s column "{name}" has the type {column.type}; it must hold {wanted}.', "manifest"
+    )
+
+
+def _check_ids(ids: pa.ChunkedArray) -> None:
+    """Raise if a `doc_id` stands in two rows."""
+    first = pc.index_in(ids, value_set=ids.combine_chunks()).to_numpy(zero_copy_only=False)
+    again = np.flatnonzero(first != np.arange(len(ids)))
+    # Nulls are all alike to `index_in`; they are another fault, found row by row.
+    for row in again:
+        if ids[int(row)].is_valid:
+            raise _fault(int(row), "doc_id", f'"{ids[int(row)]}" stands in row {int(first[row])} too')
+
+
+def _check_row(number: int, row: dict[str, Any], request: PageRequest) -> None:
+    """Raise if a row can't be used, whatever its document is."""
+    for name in REQUIRED:
+        if not row[name]:
+            raise _fault(number, name, "it is empty")
+    try:
+        page_ranges.parse(row["pages"])
+        wanted = row_request(row, request)
+        prompt_for(wanted.task, wanted.prompt)
+    except OcrError as error:
+        raise _fault(number, error.param or "prompt", error.message) from error
+
+
+def row_request(row: dict[str, Any], request: PageRequest) -> PageRequest:
+    """Return how a row's pages are read: a prompt alone means the task `custom`.
+
+    Raises:
+        InvalidRequest: there is no such task.
+    """
+    task = request.task
+    if row["task"] is not None:
+        try:
+            task = Task(row["task"])
+        except ValueError as error:
+            raise InvalidRequest(f'"{row["task"]}" is none of {", ".join(Task)}.', "task") from error
+    elif row["prompt"] is not None:
+        task = Task.CUSTOM
+    prompt = request.prompt if row["prompt"] is None and task is Task.CUSTOM else row["prompt"]
+    return replace(request, task=task, prompt=prompt)
+
+
+def _fault(row: int, column: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f'Row {row} of the manifest, column "{column}": {what.rstrip(".")}.', "manifest")
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield rows with their numbers, from 0."""
+    number = 0
+    for batch in table.to_batches(max_chunksize=BATCH):
+        for row in batch.to_pylist():
+            yield number, row
+            number += 1
+
+
+def digest(table: pa.Table) -> str:
+    """Return a hash of what a manifest says, whatever its file looks like."""
+    state = hashlib.sha256()
+    for _, row in _rows(table):
+        state.update(json.dumps(row, ensure_ascii=True).encode())
+    return state.hexdigest()
+
+
+def write_manifest(sources: Sequence[str], target: str) -> int:
+    """Write a manifest of the documents found.
+
+    Args:
+        sources: files, folders (searched to any depth for names that look like documents), patterns with
+            `*`, `?`, `[…]` and `**`, and their like in `s3://` and `gs://`.
+        target: the Parquet file to write.
+
+    Returns:
+        How many documents there are.
+
+    Raises:
+        InvalidRequest: nothing was found, or two documents would have the same `doc_id`.
+    """
+    found = [document for source in sources for document in _found(source)]
+    if not found:
+        raise InvalidRequest(f"No documents were found in {', '.join(sources)}.", "manifest")
+    ids, uris = zip(*found, strict=True)
+    table = pa.table({"doc_id": pa.array(ids, pa.string()), "uri": pa.array(uris, pa.string())})
+    _check_ids(table["doc_id"])
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    folder, _, name = target.rpartition("/")
+    Store(folder or ("/" if target.startswith("/") else ".")).write(name, sink.getvalue().to_pybytes())
+    return len(found)
+
+
+def _found(source: str) -> list[tuple[str, str]]:
+    """Return `(doc_id, uri)` of each document a source means; ids are paths below what was searched."""
+    filesystem, path = resolve(source)
+    scheme = (
+        source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
+    )
+    magic = glob.has_magic(path)
+    if not magic and filesystem.get_file_info(path).type is fs.FileType.File:
+        return [(PurePosixPath(path).name, scheme + path)]
+    root = _before_magic(path) if magic else path
+    if magic and not scheme:
+        files = sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())  # noqa: PTH207 - Path.glob starts from a folder
+    else:
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+        files = sorted(
+            info.path for info in filesystem.get_file_info(selector) if info.type is fs.FileType.File
+        )
+        if magic:
+            files = [name for name in files if fnmatchcase(name, path)]
+        else:
+            files = [name for name in files if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    return [(str(PurePosixPath(name).relative_to(root)), scheme + name) for name in files]
+
+
+def _before_magic(path: str) -> str:
+    """Return the folders of a pattern that have no wildcard."""
+    parts = PurePosixPath(path).parts
+    plain = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return str(PurePosixPath(*parts[:plain]))

@@ -1,0 +1,119 @@
+"""The Ray Data pipeline: documents → groups of pages → actors that read them.
+
+A block holds one group, so that blocks neither starve an engine nor hold much memory: pixels never
+travel in blocks. A lost block loses nothing but time; `serve_app.bulk.job` finds what is missing.
+"""
+
+import logging
+import pickle
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+
+from deployments.preprocess.settings import DocumentLimits
+from serve_app.bulk.pages import Expander, Wanted
+from serve_app.bulk.reading import ReadGroups, Reading
+
+DOCUMENTS_PER_BLOCK = 64
+"""Documents that one task looks into, in a large job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large the pipeline is.
+
+    Attributes:
+        actors: engines.
+        actor_cpus: CPUs that each reserves.
+        actor_gpus: GPUs of each.
+        groups_per_actor: that each has in hand.
+        expand_cpus: that a task reserves that looks into documents.
+        max_lost_blocks: blocks that may be lost to dying workers before the pipeline stops.
+    """
+
+    actors: int
+    actor_cpus: float
+    actor_gpus: float
+    groups_per_actor: int
+    expand_cpus: float
+    max_lost_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """What was written since the last one; `fault` is what ends the job."""
+
+    pages: int
+    ok: int
+    documents: float
+    fault: str
+
+
+def read_documents(
+    documents: Iterable[Wanted], per_block: int, plan: Reading, limits: DocumentLimits, scale: Scale
+) -> Generator[Progressed, None, None]:
+    """Read documents, and yield as their pages are written. Closing the iterator stops the work.
+
+    Raises:
+        RayError: more blocks were lost than allowed, or an actor can't be started.
+    """
+    with _context(scale):
+        dataset = (
+            ray.data.from_arrow(list(_blocks(documents, per_block)))
+            .map_batches(
+                expand, batch_size=None, num_cpus=scale.expand_cpus, fn_args=(limits, plan.group_pages)
+            )
+            .map_batches(
+                ReadGroups,
+                fn_constructor_args=(plan,),
+                batch_size=1,
+                num_cpus=scale.actor_cpus,
+                num_gpus=scale.actor_gpus,
+                compute=ActorPoolStrategy(
+                    size=scale.actors,
+                    max_concurrent_calls_per_actor=scale.groups_per_actor,
+                    max_tasks_in_flight_per_actor=scale.groups_per_actor,
+                    enable_true_multi_threading=True,
+                ),
+            )
+        )
+        for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
+            fault = next((text for text in batch["fault"].tolist() if text), "")
+            yield Progressed(
+                int(batch["pages"].sum()), int(batch["ok"].sum()), float(batch["documents"].sum()), fault
+            )
+
+
+def expand(batch: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
+    """Look into a block of documents, and yield groups of their pages."""
+    for block in batch["documents"]:
+        documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes
+        for group in Expander(limits, group_pages).groups(documents):
+            yield {"group": [pickle.dumps(group)]}
+
+
+def _blocks(documents: Iterable[Wanted], per_block: int) -> Iterator[pa.Table]:
+    source = iter(documents)
+    while block := list(islice(source, per_block)):
+        yield pa.table({"documents": [pickle.dumps(block)]})
+
+
+@contextmanager
+def _context(scale: Scale) -> Iterator[None]:
+    """Set what Ray Data has as settings of the process, for the datasets made within."""
+    # It reports each dataset's start and end, and what was switched off.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # The least that Ray Data accepts: each group becomes a block of its own.
+    context.target_max_block_size = 1
+    context.max_errored_blocks = scale.max_lost_blocks
+    with DataContext.current(context):
+        yield

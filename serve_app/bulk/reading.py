@@ -1,0 +1,370 @@
+"""The actor that reads groups of pages with one engine.
+
+It calls for pages ahead of its engine from CPU tasks anywhere in the cluster, keeps as many in the
+engine as fill it, and hands finished pages to CPU tasks that postprocess and write them. What waits
+between the stages is bounded: drawn pages by `pages_in_flight` and the tasks' own small buffers, read
+pages by the groups that the actor was given.
+"""
+
+import asyncio
+import logging
+import pickle
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayError
+
+from deployments.errors import OcrError, ProcessingTimeout, StageLost
+from deployments.model.deployment import without_pixels
+from deployments.model.engine import Engine
+from deployments.model.ladder import Attempt, LadderSettings
+from deployments.types import FinishReason, GenerationOptions, PageRequest
+from serve_app.attempts import climb
+from serve_app.bulk import stages
+from serve_app.bulk.engines import EngineKeeper, Fault
+from serve_app.bulk.journal import part_name, read_part, written_by
+from serve_app.bulk.pages import WHOLE_DOCUMENT, Group, Segment, page_id
+from serve_app.bulk.rows import FAILED, OK, RUNAWAY, Times
+from serve_app.bulk.stages import Answer, Drawn, Preparation, ReadPage, Written
+from serve_app.bulk.store import Store
+
+logger = logging.getLogger(__name__)
+
+BUFFERED = 2
+"""Pages that a preparing task may have drawn before somebody takes them."""
+
+STARTS = "_job/starts"
+MAX_STARTS = 100
+"""An actor that died so often will not get anywhere."""
+
+REMEMBERED_PARTS = 256
+"""Part files that a restarted actor looks into for pages of the groups it had: 4,096 pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an actor reads.
+
+    Attributes:
+        create: makes its engine.
+        preparation: how pages are prepared.
+        ladder: attempts at a page.
+        store: the job's folder.
+        run: the run's number.
+        images: whether figures are cut out and written.
+        group_pages: pages of a part file.
+        pages_in_flight: pages that the engine has at once.
+        preparing: segments that are prepared at once.
+        prepare_cpus: that a preparing task reserves.
+        flush_s: longest wait of a finished page for others to be written with.
+        page_timeout_s: longest time in the engine, all attempts counted.
+    """
+
+    create: Callable[[], Engine]
+    preparation: Preparation
+    ladder: LadderSettings
+    store: Store
+    run: int
+    images: bool
+    group_pages: int
+    pages_in_flight: int
+    preparing: int
+    prepare_cpus: float
+    flush_s: float
+    page_timeout_s: float
+
+
+class ReadGroups:
+    """Reads groups, several at once; a callable class for `Dataset.map_batches`.
+
+    A call returns when all its pages are written down. It never raises for a page's sake; a fault that
+    concerns all pages is returned as such, since the driver could not tell an exception from a lost worker.
+    """
+
+    def __init__(self, plan: Reading) -> None:
+        self._plan = plan
+        self._fault: str | None = None
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True, name="reading").start()
+        name = ray.get_runtime_context().get_actor_id() or "driver"
+        if (starts := _count_start(plan, name)) > MAX_STARTS:
+            self._fault = f"A reading process was started {starts} times; the log says what it dies of."
+            return
+        try:
+            engines = EngineKeeper(plan.create)
+        except OcrError as error:
+            self._fault = f"The engine can't be started: {error}"
+            return
+        self._reader = _GroupReader(plan, engines, name)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Read a batch of groups; returns a row of counts for each."""
+        rows = []
+        for pickled in batch["group"]:
+            group: Group = pickle.loads(pickled)  # noqa: S301 - made by another task of this job
+            if self._fault is None:
+                work = asyncio.run_coroutine_threadsafe(self._reader.read(group), self._loop)
+                try:
+                    rows.append(_counts(group, work.result()))
+                    continue
+                except* Fault as faults:
+                    self._fault = str(_first(faults))
+            rows.append(_counts(group, [], self._fault))
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _first(group: BaseException) -> BaseException:
+    """Return an exception out of groups of groups."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+def _counts(group: Group, written: Sequence[Written], fault: str | None = None) -> dict[str, Any]:
+    """Return what the driver gets to know of a group."""
+    counts = {status: sum(page.status == status for page in written) for status in (OK, RUNAWAY, FAILED)}
+    return {
+        "pages": len(written),
+        **counts,
+        "documents": sum(segment.share for segment in group.segments),
+        "output_tokens": sum(page.output_tokens for page in written),
+        "fault": fault or "",
+    }
+
+
+class _GroupReader:
+    """The reading of groups, in one event loop."""
+
+    def __init__(self, plan: Reading, engines: EngineKeeper, name: str) -> None:
+        self._plan = plan
+        self._engines = engines
+        self._writer = _PageWriter(plan, engines, name)
+        self._places = asyncio.Semaphore(plan.pages_in_flight)
+        self._preparing = asyncio.Semaphore(plan.preparing)
+        # Ray's annotations don't know that a call of a generator gives an iterator of references.
+        self._prepare: Any = ray.remote(stages.prepare).options(
+            num_cpus=plan.prepare_cpus,
+            num_returns="streaming",
+            max_retries=1,
+            _generator_backpressure_num_objects=BUFFERED,
+        )
+        self._already = _already_written(plan, name)
+
+    async def read(self, group: Group) -> list[Written]:
+        """Read a group's pages; returns when they are written."""
+        async with asyncio.TaskGroup() as tasks:
+            segments = [tasks.create_task(self._segment(segment)) for segment in group.segments]
+        return [page for segment in segments for page in segment.result()]
+
+    async def _segment(self, segment: Segment) -> list[Written]:
+        if segment.error is not None:
+            failed = ReadPage(segment.doc_id, WHOLE_DOCUMENT, 0, segment.error, Times())
+            return [await self._writer.write(failed)]
+        ids = {page_id(segment.doc_id, page): page for page in segment.pages}
+        before = [self._already[name] for name in ids if name in self._already]
+        pages = [page for name, page in ids.items() if name not in self._already]
+        async with asyncio.TaskGroup() as tasks:
+            async with self._preparing:
+                reads = [
+                    tasks.create_task(self._page(segment, drawn))
+                    async for drawn in self._drawn(segment, pages)
+                ]
+        return before + [read.result() for read in reads]
+
+    async def _drawn(self, segment: Segment, pages: Sequence[int]) -> AsyncIterator[Drawn]:
+        """Yield prepared pages, each with a place taken for it.
+
+        A page that kills the process that draws it is found by drawing what is left page by page.
+        """
+        rungs = self._plan.ladder.attempts(segment.request.task, segment.request.crop)
+        request = self._request(segment, crop=rungs[0].crop)
+        left = list(pages)
+        try:
+            async for drawn in self._stream(segment, pages, request):
+                left.remove(drawn.index)
+                yield drawn
+        except RayError as error:
+            logger.warning("preparing %d pages of %s failed: %s", len(left), segment.doc_id, error)
+        for page in left:
+            try:
+                async for drawn in self._stream(segment, (page,), request):
+                    yield drawn
+            except RayError as error:
+                await self._places.acquire()
+                yield Drawn(page, _lost(page, segment, error), 0.0)
+
+    async def _stream(
+        self, segment: Segment, pages: Sequence[int], request: PageRequest
+    ) -> AsyncIterator[Drawn]:
+        if not pages:
+            return
+        async for reference in self._prepare.remote(self._plan.preparation, segment, tuple(pages), request):
+            await self._places.acquire()
+            try:
+                drawn: Drawn = await reference
+            except BaseException:
+                self._places.release()
+                raise
+            yield drawn
+
+    async def _page(self, segment: Segment, drawn: Drawn) -> Written:
+        try:
+            read = await self._read(segment, drawn)
+        finally:
+            self._places.release()
+        # The pixels are let go of before the page waits to be written.
+        del drawn
+        return await self._writer.write(read)
+
+    async def _read(self, segment: Segment, drawn: Drawn) -> ReadPage:
+        """Return what came of a page in the engine."""
+        times = Times(fetch=drawn.fetch_seconds)
+        outcome: Answer | OcrError
+        if isinstance(drawn.page, OcrError):
+            outcome = drawn.page
+        else:
+            times = replace(times, prepare=drawn.page.seconds)
+            began = self._loop_time()
+            try:
+                async with asyncio.timeout(self._plan.page_timeout_s):
+                    outcome = await self._climbed(segment, drawn)
+            except TimeoutError:
+                limit = self._plan.page_timeout_s
+                outcome = ProcessingTimeout(f"The page took longer than {limit:g} seconds in the engine.")
+            except OcrError as error:
+                outcome = error
+            except Fault:
+                raise
+            except Exception:
+                logger.exception(
+                    "page %d of %s failed through an internal error", drawn.index, segment.doc_id
+                )
+                outcome = OcrError("The page failed through an internal error, which the log has.")
+            times = replace(times, engine=self._loop_time() - began)
+        return ReadPage(segment.doc_id, drawn.index, segment.page_count, outcome, times)
+
+    async def _climbed(self, segment: Segment, drawn: Drawn) -> Answer:
+        """Try a page as the ladder of its task says."""
+        rungs = self._plan.ladder.attempts(segment.request.task, segment.request.crop)
+        pages = {rungs[0].crop: drawn.page}
+
+        async def attempt(rung: Attempt, number: int, last: bool) -> Answer | None:
+            if rung.crop not in pages:
+                pages[rung.crop] = await self._redrawn(segment, drawn.index, rung.crop)
+            page = pages[rung.crop]
+            if isinstance(page, OcrError):
+                raise page
+            options = GenerationOptions(
+                task=segment.request.task,
+                ngram_size=rung.ngram_size,
+                ngram_window=rung.ngram_window,
+                stream=False,
+            )
+            generation = await self._engines.read(page, options)
+            if generation.finish_reason is FinishReason.RUNAWAY and not last:
+                return None
+            kept = replace(page, views=None) if self._plan.images else without_pixels(page)
+            return Answer(kept, generation, number)
+
+        return await climb(rungs, attempt)
+
+    async def _redrawn(self, segment: Segment, index: int, crop: bool) -> Any:
+        """Return a page prepared another way; its place is the one it has."""
+        request = self._request(segment, crop=crop)
+        try:
+            async for reference in self._prepare.remote(self._plan.preparation, segment, (index,), request):
+                return (await reference).page
+        except RayError as error:
+            return _lost(index, segment, error)
+        return StageLost("The page was lost while it was drawn again; read it again with --retry-failed.")
+
+    def _request(self, segment: Segment, *, crop: bool) -> PageRequest:
+        return replace(segment.request, crop=crop, keep_image=self._plan.images)
+
+    @staticmethod
+    def _loop_time() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _lost(page: int, segment: Segment, error: RayError) -> StageLost:
+    logger.warning("page %d of %s can't be drawn: %s", page, segment.doc_id, error)
+    return StageLost("The process that drew this page died each time; the log has the cause.")
+
+
+def _count_start(plan: Reading, name: str) -> int:
+    """Return how often this actor was started in this run; Ray starts one that dies again without end."""
+    folder = f"{STARTS}/{plan.run:06d}-{name}"
+    plan.store.write(f"{folder}/{uuid.uuid4().hex}", b"")
+    return len(plan.store.names(folder))
+
+
+def _already_written(plan: Reading, writer: str) -> dict[str, Written]:
+    """Return the pages that this actor wrote before it was killed and started again."""
+    names = written_by(plan.store, plan.run, writer)
+    columns = ["page_id", "status", "output_tokens"]
+    return {
+        row["page_id"]: Written(row["status"], row["output_tokens"] or 0)
+        for name in names[-REMEMBERED_PARTS:]
+        for row in read_part(plan.store, name, columns).to_pylist()
+    }
+
+
+class _PageWriter:
+    """Gathers finished pages, of any group, and has them written a part file at a time."""
+
+    def __init__(self, plan: Reading, engines: EngineKeeper, name: str) -> None:
+        self._plan = plan
+        self._label = engines.label
+        self._name = name
+        self._waiting: list[tuple[ReadPage, asyncio.Future[Written]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._writes: set[asyncio.Task[None]] = set()
+        # Reserves no CPU: otherwise it could wait for tasks that wait for it.
+        self._write = ray.remote(stages.write).options(num_cpus=0, max_retries=3, retry_exceptions=[OSError])
+
+    async def write(self, page: ReadPage) -> Written:
+        """Return once a page is in a file.
+
+        Raises:
+            Fault: the output can't be written.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Written] = loop.create_future()
+        self._waiting.append((page, done))
+        if len(self._waiting) >= self._plan.group_pages:
+            self._flush()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._plan.flush_s, self._flush)
+        return await done
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            batch, self._waiting = self._waiting, []
+            task = asyncio.get_running_loop().create_task(self._written(batch))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def _written(self, batch: list[tuple[ReadPage, "asyncio.Future[Written]"]]) -> None:
+        pages = [page for page, _ in batch]
+        name = part_name(
+            self._plan.run, self._name, f"{asyncio.get_running_loop().time():017.6f}-{uuid.uuid4().hex[:8]}"
+        )
+        try:
+            written = await self._write.remote(self._plan.store, name, pages, self._label, self._plan.images)
+        except RayError as error:
+            fault = Fault(f"The output can't be written: {error}")
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(fault)
+            return
+        for (_, done), page in zip(batch, written, strict=True):
+            if not done.done():
+                done.set_result(page)

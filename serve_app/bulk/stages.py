@@ -1,0 +1,144 @@
+"""The work of a job's CPU tasks: to draw and tile pages, to postprocess them and write them down."""
+
+import functools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployments.errors import OcrError
+from deployments.postprocess import exports
+from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.preprocessor import Preprocessor
+from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.types import EngineInput, Generation, PageRequest, PageResult, PreparedPage
+from serve_app.bulk.journal import write_part
+from serve_app.bulk.pages import Segment, file_name
+from serve_app.bulk.rows import EngineLabel, Times, error_row, result_row
+from serve_app.bulk.store import Store, read_document
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How pages are prepared; what a worker needs to make its `Preprocessor`."""
+
+    limits: DocumentLimits
+    views: ViewSettings
+    takes: EngineInput
+    model: str
+    revision: str | None
+
+    def preprocessor(self) -> Preprocessor:
+        """Return this process's own, made once: reading the tokenizer takes a while."""
+        return _preprocessor(self)
+
+
+@functools.lru_cache(maxsize=1)
+def _preprocessor(spec: Preparation) -> Preprocessor:
+    takes_views = spec.takes is EngineInput.VIEWS
+    tokenizer = load_tokenizer(find_tokenizer(spec.model, spec.revision)) if takes_views else None
+    return Preprocessor(spec.limits, spec.views, spec.takes, tokenizer)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A page that was prepared, or why it could not be, and the seconds its share of fetching took."""
+
+    index: int
+    page: PreparedPage | OcrError
+    fetch_seconds: float
+
+
+def prepare(
+    spec: Preparation, segment: Segment, pages: Sequence[int], request: PageRequest
+) -> Iterator[Drawn]:
+    """Prepare pages of a document, which is fetched and opened once."""
+    began = time.perf_counter()
+    left = list(pages)
+    try:
+        data = segment.data
+        if data is None:
+            data = read_document(segment.uri, spec.limits.max_bytes)
+        share = (time.perf_counter() - began) / len(pages)
+        for index, page in spec.preprocessor().prepare_pages(data, pages, request):
+            left.remove(index)
+            yield Drawn(index, page, share)
+    except OcrError as error:
+        for index in left:
+            yield Drawn(index, error, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the engine made of a page, and the page without what is no longer needed."""
+
+    page: PreparedPage
+    generation: Generation
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """A page that is through with the engine, or a document that can't be read.
+
+    Attributes:
+        doc_id: of the document.
+        index: of the page, or `WHOLE_DOCUMENT`.
+        page_count: of the document.
+        outcome: what came of it.
+        times: what it took.
+    """
+
+    doc_id: str
+    index: int
+    page_count: int
+    outcome: Answer | OcrError
+    times: Times
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is left to say of a page once it is written."""
+
+    status: str
+    output_tokens: int
+
+
+def write(
+    store: Store, name: str, pages: Sequence[ReadPage], label: EngineLabel, images: bool
+) -> list[Written]:
+    """Postprocess pages and write them as one part file; figures first, so that a row's are always there.
+
+    Raises:
+        OSError: the output can't be written.
+    """
+    rows = [_row(store, page, label, images) for page in pages]
+    write_part(store, name, rows)
+    return [Written(row["status"], row.get("output_tokens", 0)) for row in rows]
+
+
+def _row(store: Store, read: ReadPage, label: EngineLabel, images: bool) -> dict[str, Any]:
+    began = time.perf_counter()
+    outcome = read.outcome if isinstance(read.outcome, OcrError) else _processed(read, read.outcome, images)
+    if isinstance(outcome, OcrError):
+        return error_row(read.doc_id, read.index, read.page_count, outcome, label, read.times)
+    for figure in outcome.figures:
+        if figure.png is not None:
+            name = exports.document_name(outcome.index, figure.id)
+            store.write(f"images/{file_name(read.doc_id)}/{name}", figure.png)
+    times = replace(read.times, postprocess=time.perf_counter() - began)
+    return result_row(read.doc_id, read.page_count, outcome, label, times)
+
+
+def _processed(read: ReadPage, answer: Answer, images: bool) -> PageResult | OcrError:
+    try:
+        return Postprocessor().process(
+            answer.page, answer.generation, figures=images, attempts=answer.attempts
+        )
+    except Exception:
+        logger.exception("page %d of %s failed in postprocessing", read.index, read.doc_id)
+        return OcrError("The page failed in postprocessing through an internal error, which the log has.")
