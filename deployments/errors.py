@@ -13,6 +13,8 @@
     │   ├── DocumentTooLarge             bytes
     │   ├── TooManyPixels                one page
     │   └── TooManyPages
+    ├── JobNotFound                 404
+    ├── NoResult                    409  the job has not ended, or was cancelled
     ├── QueueFull                   429  try later
     ├── EngineUnavailable           503  not started yet, or died; try later
     ├── StageLost                   503  a replica died under this request; worth one more try
@@ -127,6 +129,20 @@ class TooManyPages(LimitExceeded):
     """More pages than one request may ask for."""
 
     code = "too_many_pages"
+
+
+class JobNotFound(OcrError):
+    """There is no such job, or no longer."""
+
+    code = "job_not_found"
+    status = 404
+
+
+class NoResult(OcrError):
+    """The job has no result: not yet, or because it was cancelled."""
+
+    code = "no_result"
+    status = 409
 
 
 class QueueFull(OcrError):

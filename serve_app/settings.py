@@ -26,6 +26,7 @@ from deployments.model.settings import ModelSettings
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
+from serve_app.jobs.settings import JobSettings
 from serve_app.page_reader import ReadingSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     model: ModelSettings = Field(default_factory=ModelSettings)
     scaling: StageScaling = Field(default_factory=StageScaling)
     bulk: BulkSettings = Field(default_factory=BulkSettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -26,6 +26,7 @@ from deployments.types import (
     Table,
 )
 from serve_app.api.app import create_app
+from serve_app.api.jobs import JobService
 from serve_app.api.settings import ApiSettings
 from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
 
@@ -140,8 +141,10 @@ class FakeStatus:
             raise EngineUnavailable(self.missing)
 
 
-def make_app(reader: FakeReader, status: FakeStatus | None = None, **settings: Any) -> FastAPI:
-    return create_app(reader, ApiSettings.model_validate(settings), status or FakeStatus())
+def make_app(
+    reader: FakeReader, status: FakeStatus | None = None, jobs: JobService | None = None, **settings: Any
+) -> FastAPI:
+    return create_app(reader, ApiSettings.model_validate(settings), status or FakeStatus(), jobs)
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

@@ -7,6 +7,8 @@ from fastapi_offline import FastAPIOffline
 
 from serve_app.api import errors, openapi, routes
 from serve_app.api.admission import Admission
+from serve_app.api.jobs import JobService
+from serve_app.api.jobs import router as job_routes
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
@@ -21,13 +23,16 @@ DESCRIPTION = (
 )
 
 
-def create_app(reader: Reader, settings: ApiSettings, status: ServiceStatus) -> FastAPI:
+def create_app(
+    reader: Reader, settings: ApiSettings, status: ServiceStatus, jobs: JobService | None = None
+) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
     Args:
         reader: reads documents.
         settings: of the interface.
         status: of what stands behind it.
+        jobs: the runner of jobs and what belongs to it; None leaves their routes out.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
@@ -36,6 +41,9 @@ def create_app(reader: Reader, settings: ApiSettings, status: ServiceStatus) -> 
         reader, settings, status, Admission(settings.max_concurrent_requests), int(time.time())
     )
     app.include_router(routes.router)
+    if jobs is not None:
+        app.state.jobs = jobs
+        app.include_router(job_routes)
     errors.install(app)
     openapi.install(app)
     app.add_middleware(RequestLog, failure=errors.internal_failure)

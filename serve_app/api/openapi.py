@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI can't derive from the routes.
 
-The body of `/v1/ocr` is read by hand (JSON or multipart), so its schemas are added here.
+The bodies of `/v1/ocr` and `/v1/jobs` are read by hand (JSON or multipart), so their schemas are added here.
 """
 
 from typing import Any
@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from serve_app.api.schemas import ErrorReply, OcrOptions, OcrRequest
+from serve_app.api.schemas import ErrorReply, JobOptions, JobRequest, OcrOptions, OcrRequest
 
-_REF = "#/components/schemas/{model}"
-_ONE_PIXEL = (
+REF = "#/components/schemas/{model}"
+ONE_PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEA"
     "G7buVgAAAABJRU5ErkJggg=="
 )
 
-_PAGE = {
+PAGE = {
     "index": 0,
     "markdown": "# Earnings\n\n![img-0.png](img-0.png)",
     "images": [
@@ -68,6 +68,18 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "There is no field colour; leave it out.",
         "invalid_request_error",
     ),
+    404: (
+        "There is no such job",
+        "job_not_found",
+        "There is no such job; it may have been deleted.",
+        "invalid_request_error",
+    ),
+    409: (
+        "There is no result",
+        "no_result",
+        "The job has not ended; ask for its result once its state is 'done'.",
+        "invalid_request_error",
+    ),
     413: (
         "Too many bytes, pixels or pages",
         "document_too_large",
@@ -113,16 +125,22 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
 }
 
 
-def _json(example: object) -> dict[str, Any]:
+def json_example(example: object) -> dict[str, Any]:
+    """Return the content of a reply or body in JSON, with an example."""
     return {"application/json": {"example": example}}
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the replies of a route for errors of these statuses."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         description, code, message, type_ = _ERRORS[status]
         example = {"error": {"code": code, "message": message, "type": type_}}
-        responses[status] = {"description": description, "model": ErrorReply, "content": _json(example)}
+        responses[status] = {
+            "description": description,
+            "model": ErrorReply,
+            "content": json_example(example),
+        }
         if status in (429, 503):
             responses[status]["headers"] = {
                 "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
@@ -133,19 +151,19 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
-        "content": _json({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [_PAGE]})
+        "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
         | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
     },
-    **_errors(*_ERRORS),
+    **errors(400, 413, 415, 422, 429, 500, 503, 504),
 }
-HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": _json({"status": "ok"})}}
+HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": json_example({"status": "ok"})}}
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": _json({"status": "ready", "engine": "vllm", "model": "DeepSeek-OCR-2"})},
-    **_errors(503),
+    200: {"content": json_example({"status": "ready", "engine": "vllm", "model": "DeepSeek-OCR-2"})},
+    **errors(503),
 }
 MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": _json(
+        "content": json_example(
             {
                 "object": "list",
                 "data": [
@@ -160,13 +178,13 @@ OCR_REQUEST: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"$ref": _REF.format(model="OcrForm")},
+                "schema": {"$ref": REF.format(model="OcrForm")},
                 "example": {"file": "page.png", "pages": "0,2-4", "table_format": "html"},
             },
             "application/json": {
-                "schema": {"$ref": _REF.format(model="OcrRequest")},
+                "schema": {"$ref": REF.format(model="OcrRequest")},
                 "example": {
-                    "document": {"type": "image_url", "image_url": _ONE_PIXEL},
+                    "document": {"type": "image_url", "image_url": ONE_PIXEL},
                     "include_image_base64": True,
                 },
             },
@@ -191,17 +209,28 @@ def install(app: FastAPI) -> None:
 
 
 def _request_schemas() -> dict[str, Any]:
-    """Return the schemas of the two request bodies."""
+    """Return the schemas of the bodies that are read by hand."""
     _, schema = models_json_schema(
-        [(OcrOptions, "validation"), (OcrRequest, "validation")], ref_template=_REF
+        [(model, "validation") for model in (OcrOptions, OcrRequest, JobOptions, JobRequest)],
+        ref_template=REF,
     )
     schemas: dict[str, Any] = schema["$defs"]
-    form = schemas.pop("OcrOptions")
-    form["title"] = "OcrForm"
-    form["description"] = "A request as a form: the file, and the same fields as in JSON, written as text."
-    form["properties"] = {
-        "file": {"type": "string", "format": "binary", "description": "A PDF or a picture."},
-        **form["properties"],
+    return {
+        **schemas,
+        "OcrForm": _form("OcrForm", schemas.pop("OcrOptions")),
+        "JobForm": _form("JobForm", schemas.pop("JobOptions")),
     }
-    form["required"] = ["file"]
-    return {**schemas, "OcrForm": form}
+
+
+def _form(title: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of options as a form with a file."""
+    return {
+        **options,
+        "title": title,
+        "description": "A request as a form: the file, and the same fields as in JSON, written as text.",
+        "properties": {
+            "file": {"type": "string", "format": "binary", "description": "A PDF or a picture."},
+            **options["properties"],
+        },
+        "required": ["file"],
+    }

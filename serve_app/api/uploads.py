@@ -27,13 +27,22 @@ class Upload:
     options: OcrOptions
 
 
-async def read_upload(request: Request, settings: ApiSettings, deadline: float) -> Upload:
+async def read_upload(
+    request: Request,
+    settings: ApiSettings,
+    deadline: float,
+    *,
+    form: type[OcrOptions] = OcrOptions,
+    body: type[OcrRequest] = OcrRequest,
+) -> Upload:
     """Read a request's body.
 
     Args:
         request: whose body has not been read.
         settings: the limits.
         deadline: on the event loop's clock.
+        form: what the fields of a form must be.
+        body: what JSON must be.
 
     Raises:
         UnsupportedMediaType: the body is neither JSON nor multipart/form-data.
@@ -46,9 +55,9 @@ async def read_upload(request: Request, settings: ApiSettings, deadline: float) 
         async with asyncio.timeout_at(deadline):
             match media_type:
                 case b"multipart/form-data":
-                    return await _from_form(request, settings)
+                    return await _from_form(request, settings, form)
                 case b"application/json":
-                    return await _from_json(request, settings)
+                    return await _from_json(request, settings, body)
     except TimeoutError:
         raise ProcessingTimeout("The upload took too long; try again on a faster connection.") from None
     raise UnsupportedMediaType(
@@ -75,19 +84,19 @@ def _too_large(limit: int) -> DocumentTooLarge:
     )
 
 
-async def _from_json(request: Request, settings: ApiSettings) -> Upload:
+async def _from_json(request: Request, settings: ApiSettings, model: type[OcrRequest]) -> Upload:
     body = bytearray()
     async for piece in _limited(request, settings.max_json_bytes):
         body += piece
     try:
-        parsed = await asyncio.to_thread(OcrRequest.model_validate_json, body)
+        parsed = await asyncio.to_thread(model.model_validate_json, body)
     except ValidationError as error:
         raise invalid_request(error) from None
     document = await referenced_document(parsed.document, settings.max_document_bytes)
     return Upload(document, parsed)
 
 
-async def _from_form(request: Request, settings: ApiSettings) -> Upload:
+async def _from_form(request: Request, settings: ApiSettings, model: type[OcrOptions]) -> Upload:
     limit = settings.max_form_bytes
     parser = MultiPartParser(
         request.headers, _limited(request, limit), max_files=1, max_fields=_MAX_FORM_FIELDS
@@ -105,7 +114,7 @@ async def _from_form(request: Request, settings: ApiSettings) -> Upload:
             raise _too_large(settings.max_document_bytes)
         fields = {name: value for name, value in form.items() if name != "file" and value != ""}
         try:
-            options = OcrOptions.model_validate(fields)
+            options = model.model_validate(fields)
         except ValidationError as error:
             raise invalid_request(error) from None
         return Upload(await file.read(), options)

@@ -168,12 +168,11 @@ class _GroupReader:
         ids = {page_id(segment.doc_id, page): page for page in segment.pages}
         before = [self._already[name] for name in ids if name in self._already]
         pages = [page for name, page in ids.items() if name not in self._already]
-        async with asyncio.TaskGroup() as tasks:
-            async with self._preparing:
-                reads = [
-                    tasks.create_task(self._page(segment, drawn))
-                    async for drawn in self._drawn(segment, pages)
-                ]
+        async with asyncio.TaskGroup() as tasks, self._preparing:
+            reads = [
+                tasks.create_task(self._page(segment, drawn))
+                async for drawn in self._drawn(segment, pages)
+            ]
         return before + [read.result() for read in reads]
 
     async def _drawn(self, segment: Segment, pages: Sequence[int]) -> AsyncIterator[Drawn]:

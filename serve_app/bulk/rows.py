@@ -138,7 +138,7 @@ def error_row(
     page_count: int,
     error: OcrError,
     label: EngineLabel | None = None,
-    times: Times = Times(),  # noqa: B008 - frozen
+    times: Times = Times(),
 ) -> dict[str, Any]:
     """Return the row of a page, or of a whole document, that failed."""
     return {
