@@ -9,7 +9,6 @@ several processes at once into Triton's cache; measured is the whole expert laye
 different routings in one CUDA graph. The last line on stdout is JSON.
 """
 
-# ruff: noqa: PLC0415 - the search is tested where neither PyTorch nor vLLM are
 import argparse
 import json
 import os

@@ -14,6 +14,9 @@ from benchmarks.gpu.spec import Spec
 from deployments.model.engine import read_page
 from deployments.types import GenerationOptions, PreparedPage
 
+COMPARED_TOKENS = 64
+"""Of each answer that runs are compared by."""
+
 
 class Fed:
     """The engine with its prepared pages, as a target of load.
@@ -62,6 +65,13 @@ async def _measure(spec: Spec, fed: Fed, result: dict[str, Any]) -> None:
         await fed.read(0, 8, 20)
         for phase in spec.phases:
             result["phases"][phase.label] = await run_phase(spec, phase, fed)
+            spec.write_result(result)
+        if pages_to_compare := spec.options.get("answers", 0):
+            # One page at a time, so that a batch's make-up does not decide how sums are rounded.
+            result["answers"] = [
+                await fed.engine.answer(fed.prepared[number % len(fed.prepared)], COMPARED_TOKENS)
+                for number in range(pages_to_compare)
+            ]
             spec.write_result(result)
         if spec.breakdown:
             result["breakdown"] = await breakdown.measure(spec, fed)

@@ -51,7 +51,7 @@ class EnginePlan:
 
     def __call__(self) -> Any:
         """Make the engine."""
-        from benchmarks.gpu.measured_engine import MeasuredEngine  # noqa: PLC0415 - imports vLLM
+        from benchmarks.gpu.measured_engine import MeasuredEngine
 
         plan = self
 

@@ -6,6 +6,7 @@ loop). Both still cost what they cost.
 """
 
 import uuid
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.meter import Meter
 from deployments.model.vllm.engine import VllmEngine
 from deployments.model.vllm.settings import VllmSettings
-from deployments.types import GenerationOptions
+from deployments.types import GenerationOptions, PreparedPage
 
 
 class MeasuredEngine(VllmEngine):
@@ -54,6 +55,15 @@ class MeasuredEngine(VllmEngine):
         async for output in self._llm.generate(prompt, params, uuid.uuid4().hex):
             written += len(output.outputs[0].token_ids)
         return written
+
+    async def answer(self, page: PreparedPage, length: int) -> list[int]:
+        """Return the first tokens of a page's answer, the likeliest each time."""
+        params = self._sampling(GenerationOptions(max_tokens=length, stream=False), len(page.views.token_ids))
+        tokens: list[int] = []
+        async with aclosing(self._outputs(page, params, paced=False)) as outputs:
+            async for output in outputs:
+                tokens += output.outputs[0].token_ids
+        return tokens
 
     async def probe(self, method: str, *args: Any) -> Any:
         """Call a method of `benchmarks.gpu.probe.Probe` in the worker."""

@@ -11,7 +11,7 @@ MODES = ("engine", "stock", "stock-cached-mask", "graph", "bulk")
 
 
 class Pace(NamedTuple):
-    """Seconds before the steady window, and of it, so that all modes fit into ten minutes."""
+    """Seconds before the steady window, and of it, and whether what is under way then is finished."""
 
     settle_s: float
     window_s: float
@@ -25,7 +25,28 @@ PACES = {
     "graph": Pace(35, 45, drain=True),
     "bulk": Pace(35, 45, drain=True),
 }
+SHORT_PACES = {
+    "engine": Pace(12, 40, drain=True),
+    "stock": Pace(12, 30, drain=False),
+    "stock-cached-mask": Pace(12, 30, drain=False),
+    "graph": Pace(25, 30, drain=False),
+    "bulk": Pace(25, 30, drain=True),
+}
+"""So that all modes, five starts of an engine among them, fit into ten minutes."""
+
+FEW_MODES = 2
+"""More than so many modes go at the short pace."""
+
 SWEEP_PACE = Pace(12, 40, drain=False)
+
+PLAIN_VISION = {
+    "global_attention": "bias",
+    "window_attention": "bias",
+    "query_attention": "masked",
+    "compile": None,
+    "cuda_graphs": False,
+}
+"""The vision tower without any of what makes it fast."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -42,6 +63,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "runner-v1": {"model_runner": "v1"},
     "moe-untuned": {"moe_config_folder": "/nonexistent"},
     "eager": {"enforce_eager": True},
+    "vision-plain": {"additional_config": {"vision": PLAIN_VISION}},
+    "vision-ungraphed": {"additional_config": {"vision": {"cuda_graphs": False}}},
+    "vision-fp8": {"additional_config": {"vision": {"fp8": True}}},
 }
 """Changes to the engine's settings, by name. `base` also has a phase without the no-repeat rule."""
 
@@ -51,6 +75,7 @@ GROUPS = {
     "tokens": ("base", "tokens-4k", "tokens-16k", "tokens-32k"),
     "fp8": ("base", "kv-fp8", "weights-fp8"),
     "async": ("async-off", "async-on"),
+    "vision": ("base", "vision-plain", "vision-ungraphed", "vision-fp8"),
 }
 
 
@@ -108,9 +133,10 @@ def modes(base: Base, names: Sequence[str]) -> list[Spec]:
     if unknown := set(names) - set(MODES):
         raise SystemExit(f"there is no mode {', '.join(sorted(unknown))}; there are {', '.join(MODES)}")
     specs = []
+    paces = PACES if len(set(names)) <= FEW_MODES else SHORT_PACES
     for mode in (mode for mode in MODES if mode in names):
         means = base.means if mode == "engine" else base.means[:1]
-        phases = tuple(base.phase(f"mean-{mean:g}", mean, PACES[mode]) for mean in means)
+        phases = tuple(base.phase(f"mean-{mean:g}", mean, paces[mode]) for mean in means)
         specs.append(base.spec(mode, mode, phases))
     return specs
 

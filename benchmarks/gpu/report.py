@@ -1,5 +1,6 @@
 """Results as tables, and as one object."""
 
+import statistics
 from typing import Any
 
 RATIOS = (
@@ -28,7 +29,19 @@ def summary(results: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str
         for mode, other in RATIOS
         if rates.get(mode) and rates.get(other)
     }
-    return {"hardware": hardware, "ratios": ratios, "results": results}
+    answers = [(result["name"], result.pop("answers")) for result in results if result.get("answers")]
+    agreement = {name: _agreement(own, answers[0][1]) for name, own in answers[1:]}
+    return {"hardware": hardware, "ratios": ratios, "agreement": agreement, "results": results}
+
+
+def _agreement(answers: list[list[int]], others: list[list[int]]) -> dict[str, Any]:
+    """Say how far answers to the same pages are the same."""
+    same = [
+        next((place for place, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), len(own))
+        for own, other in zip(answers, others, strict=True)
+    ]
+    equal = sum(place == len(own) for place, own in zip(same, answers, strict=True))
+    return {"pages": len(answers), "equal": equal, "same_tokens_median": statistics.median(same)}
 
 
 def print_tables(summary: dict[str, Any]) -> None:
@@ -61,6 +74,8 @@ def print_tables(summary: dict[str, Any]) -> None:
         if "error" in result:
             rows.append((result["name"], result["error"].strip().splitlines()[-1][:80], *[""] * 10))
     _print_columns(rows)
+    for name, agreement in summary["agreement"].items():
+        print(f"{name}: answers agree with the first run's: {agreement}")
     for pair, ratio in summary["ratios"].items():
         print(f"{pair}: {ratio}")
     for result in summary["results"]:

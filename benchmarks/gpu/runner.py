@@ -19,7 +19,7 @@ MODULES = {"stock-cached-mask": "stock"}
 FREE_BYTES = 3 * 10**9
 """A GPU with less than this in use is free."""
 
-CLOSING_S = 30
+CLOSING_S = 8
 """What a run may take to free everything after its result is written."""
 
 START_S = 60
@@ -54,7 +54,7 @@ class Runner:
             result = self._run(spec)
         result = {"name": spec.name, "mode": spec.mode, "settings": spec.vllm, "seed": spec.seed, **result}
         with (self._out / "results.jsonl").open("a") as lines:
-            lines.write(json.dumps({**result, **self.hardware}) + "\n")
+            lines.write(json.dumps({**result, **self.hardware, "answers": None}) + "\n")
         print(f"{time.strftime('%H:%M:%S')} {spec.name}: {_headline(result)}", file=sys.stderr, flush=True)
         return result
 

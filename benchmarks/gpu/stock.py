@@ -6,6 +6,7 @@ the cache would only cost). Nothing of the project runs here.
 """
 
 import asyncio
+import importlib.util
 import itertools
 import time
 from pathlib import Path
@@ -106,6 +107,8 @@ class Stock:
 
 def main() -> None:
     """Measure what the command line's spec says."""
+    if importlib.util.find_spec("torchvision") is None:
+        raise SystemExit("skipped: vLLM's own deepseek_ocr2 needs torchvision, which is not installed")
     spec = Spec.from_command_line()
     images = page_images(Path(spec.pages_pdf), spec.distinct_pages)
     began = time.time()

@@ -71,7 +71,7 @@ class Watch:
         for key, series in self._cpu.items():
             within = [(moment, used) for moment, used in series if opens <= moment < closes]
             if len(within) > 1:
-                cores[self._names[key]] += (within[-1][1] - within[0][1]) / (closes - opens)
+                cores[self._names.get(key, "?")] += (within[-1][1] - within[0][1]) / (closes - opens)
         busiest = sorted(cores.items(), key=lambda item: -item[1])
         found["cpu_cores"] = {name: round(used, 2) for name, used in busiest if used >= 0.01}
         found["cpu_cores_total"] = round(sum(cores.values()), 2)
@@ -89,19 +89,20 @@ class Watch:
                 try:
                     with process.oneshot():
                         times, key = process.cpu_times(), (process.pid, process.create_time())
-                        self._names[key] = process_name(process)
+                        if name := process_name(process):
+                            self._names[key] = name
                 except psutil.Error:  # it ended meanwhile
                     continue
                 self._cpu[key].append((time.time(), times.user + times.system))
 
 
-def process_name(process: psutil.Process) -> str:
-    """Return what a process calls itself, or the module or program that it runs."""
+def process_name(process: psutil.Process) -> str | None:
+    """Return what a process calls itself, or the module or program that it runs; None if it is ending."""
     line = process.cmdline()
     if not line:
-        return process.name()
-    if len(line) == 1 or line[0].startswith(("VLLM", "ray::")):
-        return line[0].split(" ")[0] or process.name()
+        return None
+    if line[0].startswith(("VLLM::", "ray::")):
+        return line[0].split(" ")[0].split(".")[0]
     if "-m" in line[:-1]:
         return line[line.index("-m") + 1]
     return process.name()
@@ -111,7 +112,7 @@ class Gpu:
     """The first GPU, through NVIDIA's management library."""
 
     def __init__(self) -> None:
-        import pynvml  # noqa: PLC0415 - only where there is an NVIDIA GPU
+        import pynvml
 
         pynvml.nvmlInit()
         self._nvml = pynvml
@@ -134,7 +135,7 @@ def first_gpu() -> Gpu | None:
     """Return the first GPU, or None where there is none or nothing to ask it with."""
     if importlib.util.find_spec("pynvml") is None:
         return None
-    import pynvml  # noqa: PLC0415 - as above
+    import pynvml
 
     try:
         return Gpu()

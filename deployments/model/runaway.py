@@ -12,7 +12,6 @@ Both ask for hundreds of tokens without news, because forms and tables honestly 
 noticed: a loop whose every lap has a new number in it. Such a page ends at the length limit.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Annotated, NamedTuple
 
@@ -74,6 +73,10 @@ def ladder(first: Attempt) -> tuple[Attempt, ...]:
     return tuple(attempts)
 
 
+HASH_BASE, HASH_MODULUS = 1_000_003, (1 << 61) - 1
+"""Of the rolling hash over n-grams: with so large a prime, no two n-grams of a page share a hash in practice."""
+
+
 class RunawayDetector:
     """Watches one page's tokens; O(1) a token, memory bounded by the page's length.
 
@@ -84,53 +87,55 @@ class RunawayDetector:
     def __init__(self, settings: RunawaySettings) -> None:
         self._settings = settings
         self._tokens: list[int] = []
-        self._last_seen: dict[tuple[int, ...], int] = {}
+        self._hash = 0
+        self._leaving = pow(HASH_BASE, settings.ngram - 1, HASH_MODULUS)
+        self._last_seen: dict[int, int] = {}
         self._period = 0
         self._matched = 0
-        self._stale: deque[bool] = deque(maxlen=settings.window)
+        self._stale = bytearray()
         self._stale_count = 0
         self._found = False
 
     def push(self, tokens: Iterable[int]) -> bool:
         """Take the next tokens and say whether the page has run away; once it has, it stays so."""
         for token in tokens:
+            if self._found:
+                break
             self._step(token)
-            self._found = self._found or self._is_runaway()
         return self._found
 
     @property
     def looping(self) -> bool:
         """Whether the page seems to end in a loop, by a laxer measure, for pages cut at their limit."""
-        lap = self._period and self._matched >= max(self._settings.ngram, 2 * self._period)
-        half_stale = (
-            len(self._stale) >= self._settings.min_tokens and self._stale_count > len(self._stale) / 2
-        )
-        return self._found or bool(lap) or half_stale
+        lap = self._period > 0 and self._matched >= max(self._settings.ngram, 2 * self._period)
+        watched = min(len(self._stale), self._settings.window)
+        half_stale = watched >= self._settings.min_tokens and self._stale_count > watched / 2
+        return self._found or lap or half_stale
 
     def _step(self, token: int) -> None:
-        tokens, size = self._tokens, self._settings.ngram
-        tokens.append(token)
-        end = len(tokens)
-        if self._period and token == tokens[end - 1 - self._period]:
+        rule, tokens, size = self._settings, self._tokens, self._settings.ngram
+        end = len(tokens)  # before this token
+        if end >= size:
+            self._hash -= tokens[end - size] * self._leaving
+        self._hash = (self._hash * HASH_BASE + token) % HASH_MODULUS
+        period = self._period
+        if period and token == tokens[end - period]:
             self._matched += 1
         else:
-            self._period = self._matched = 0
-        if end < size:
+            period = self._period = self._matched = 0
+        tokens.append(token)
+        if end + 1 < size:
             return
-        gram = tuple(tokens[-size:])
-        seen = self._last_seen.get(gram)
-        self._last_seen[gram] = end
-        if seen is not None and not self._period:
-            self._period, self._matched = end - seen, size
-        if len(self._stale) == self._stale.maxlen:
-            self._stale_count -= self._stale[0]
-        self._stale.append(seen is not None)
-        self._stale_count += seen is not None
-
-    def _is_runaway(self) -> bool:
-        rule = self._settings
-        if self._period and self._matched + self._period >= max(
-            rule.min_tokens, rule.min_laps * self._period
-        ):
-            return True
-        return len(self._stale) == rule.window and self._stale_count >= rule.stale_share * rule.window
+        seen = self._last_seen.get(self._hash)
+        self._last_seen[self._hash] = end
+        stale = seen is not None
+        if seen is not None and not period:
+            period = self._period = end - seen
+            self._matched = size
+        self._stale.append(stale)
+        self._stale_count += stale
+        if len(self._stale) > rule.window:
+            self._stale_count -= self._stale[-rule.window - 1]
+        self._found = (
+            period > 0 and self._matched + period >= max(rule.min_tokens, rule.min_laps * period)
+        ) or (len(self._stale) >= rule.window and self._stale_count >= rule.stale_share * rule.window)

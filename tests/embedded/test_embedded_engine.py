@@ -28,8 +28,8 @@ from deployments.types import (
 
 WORDS = (
     "The river was low that summer and the ferry could not cross before noon. People waited on the bank "
-    "with their baskets and talked about the price of flour, the new bridge and the weather. Nobody was in a hurry, "
-    "because there was nothing to be done about it. "
+    "with their baskets and talked about the price of flour, the new bridge and the weather. Nobody was in a "
+    "hurry, because there was nothing to be done about it. "
 )
 OTHER = (
     "Mountains rise behind the town like a wall. In winter the pass is closed for weeks and letters come by "
@@ -39,7 +39,7 @@ OTHER = (
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EmbeddedEngine]:
-    engine = EmbeddedEngine(EmbeddedSettings(max_concurrent_pages=2), threads=1)
+    engine = EmbeddedEngine(EmbeddedSettings(), threads=1)
     yield engine
     asyncio.run(engine.close())
 
@@ -82,7 +82,7 @@ def read(engine: EmbeddedEngine, image: Pixels, task: Task = Task.MARKDOWN, prom
 
 
 def blocks(text: str) -> list[tuple[str, list[int], str]]:
-    pattern = r"<\|ref\|>(\w+)<\|/ref\|><\|det\|>\[\[(.*?)\]\]<\|/det\|>\n(.*?)\n\n"
+    pattern = r"<\|ref\|>(\w+)<\|/ref\|><\|det\|>\[\[(.*?)\]\]<\|/det\|>\n(.*?)\n(?=\n|<\|ref\|>)"
     return [
         (label, [int(n) for n in box.split(",")], body)
         for label, box, body in re.findall(pattern, text + "\n", re.S)
@@ -225,6 +225,7 @@ def test_a_figure_is_a_block_without_text(engine: EmbeddedEngine) -> None:
     assert [label for label, _, _ in found] == ["text", "image", "image_caption", "text"]
     _, box, content = found[1]
     assert content == ""
+    assert found[2][2] == "<center>Figure 1: A picture of nothing much.</center>"
     assert np.abs(np.array(box) - [214, 269, 786, 538]).max() < 25
 
 

@@ -122,6 +122,8 @@ def test_headings_by_their_words() -> None:
     assert is_capitals("REFERENCES")
     assert not is_capitals("NASA")
     assert not may_be_heading("12.5 %")
+    assert not may_be_heading("1 Introduction ... 3")
+    assert not may_be_heading("Corollary 2. Suppose that it holds for some of them.")
 
 
 def test_currency_signs_join_their_figures_and_empty_lines_go() -> None:

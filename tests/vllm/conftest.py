@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
-    from tests.vllm.tiny_model import write_model  # noqa: PLC0415 - needs PyTorch
+    from tests.vllm.tiny_model import write_model
 
     return write_model(tmp_path_factory.mktemp("model"))
 

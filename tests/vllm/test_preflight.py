@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
+from safetensors.torch import load_file, save_file
+
 from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat, preflight
 from deployments.model.vllm.settings import VllmSettings
@@ -112,6 +114,32 @@ def test_a_tensor_that_only_the_index_knows(folder):
     index["weight_map"]["model.layers.99.extra"] = shards(folder)[0].name
     path.write_text(json.dumps(index))
     assert "lacks 1 tensors that its index names, model.layers.99.extra" in refusal(folder)
+
+
+def rewrite(folder, change):
+    """Change the tensors of the first shard, and the index with them."""
+    path = shards(folder)[0]
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    (folder / "model.safetensors.index.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.pop("lm_head.weight"), "lm_head.weight is missing"),
+        (lambda t: t.pop("model.qwen2_model.query_768.weight"), "query_768.weight is missing"),
+        (lambda t: t.update(surplus=t["lm_head.weight"][:1].clone()), "surplus is not part of this model"),
+        (
+            lambda t: t.update({"lm_head.weight": t["lm_head.weight"][:5].clone()}),
+            "lm_head.weight is 5x64 instead of",
+        ),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_named(folder, change, says):
+    rewrite(folder, change)
+    assert says in refusal(folder)
 
 
 def test_no_weights_at_all(folder):

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
@@ -31,21 +31,22 @@ class EmbeddedEngine:
 
         Args:
             settings: of this engine.
-            threads: CPU threads a model may use for one page, at least 1.
+            threads: CPU threads it may use in all, at least 1; pages under way at once share them.
 
         Raises:
             ConfigurationError: a model's file is missing.
         """
         self.model = f"embedded-ppocrv6-{settings.weights}"
-        self._reader = PageReader(settings, max(1, threads))
+        pages = min(settings.max_concurrent_pages, max(1, threads))
+        self._reader = PageReader(settings, max(1, threads // pages))
         self.revision: str | None = self._reader.source
-        self._pool = ThreadPoolExecutor(settings.max_concurrent_pages, thread_name_prefix="embedded-page")
+        self._pool = ThreadPoolExecutor(pages, thread_name_prefix="embedded-page")
         self._stops: set[threading.Event] = set()
         self._closed = False
 
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncIterator[str | Generation]:
+    ) -> AsyncGenerator[str | Generation, None]:
         """Stream a page; see `Engine.generate`. A page waits while as many as are allowed are at work."""
         if self._closed:
             raise EngineUnavailable("The engine was closed. Try again shortly.")

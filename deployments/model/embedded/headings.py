@@ -62,8 +62,10 @@ def _middle(weighted: Sequence[tuple[float, int]]) -> float:
 
 
 def may_be_heading(text: str) -> bool:
-    """Tell whether what was read can be a heading at all: it has letters, is short, and is not cut off."""
-    return _LETTERS.search(text) is not None and len(text) <= 200 and not text.rstrip().endswith((",", ";"))
+    """Tell whether what was read can be a heading at all: it has letters, is short, and is no sentence."""
+    end = text.rstrip()[-1:]
+    sentence = end in (",", ";") or (end == "." and len(text) > 40)
+    return _LETTERS.search(text) is not None and len(text) <= 200 and not sentence and " ... " not in text
 
 
 def is_capitals(text: str) -> bool:
@@ -84,6 +86,10 @@ def depth_of(text: str) -> int:
 
 
 def title_of(headings: Sequence[Part], body: Body, page: Box) -> Part | None:
-    """Return the heading that is the page's title: the tallest in its upper half, well above body size."""
-    upper = [part for part in headings if part.box.y1 < 0.5 * page.y2 and part.height >= 1.2 * body.height]
-    return max(upper, key=lambda part: (part.height, -part.box.y1), default=None)
+    """Return the heading that is the page's title, if one is.
+
+    It stands in the upper half, well above body size; one that is labelled a title goes before the tallest.
+    """
+    upper = [part for part in headings if part.box.y1 < 0.5 * page.y2]
+    tall = [part for part in upper if part.height >= (1.2 if part.label == "title" else 1.3) * body.height]
+    return max(tall, key=lambda part: (part.label == "title", part.height, -part.box.y1), default=None)

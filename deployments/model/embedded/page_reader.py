@@ -226,6 +226,8 @@ def _written(page: _Page, block: TextBlock, grounding: bool) -> str:
         return f"{content}\n\n"
     if block.level:
         content = f"{'#' * block.level} {content}"
+    elif block.label == "image_caption":
+        content = f"<center>{content}</center>"  # as the model writes it
     return grounded(block.label, page.original(block.box), page.box, content)
 
 

@@ -9,10 +9,13 @@ from deployments.model.embedded.geometry import union, width
 from deployments.types import Box
 
 # First halves that stand before a real hyphen far more often than they end a syllable at a line's end.
-_COMPOUND_HEADS = (
-    "cross double first full half high large long low open real second self short single small state three time "
-    "top two user well wide zero"
-).split()
+_COMPOUND_HEADS = frozenset(
+    (
+        *("cross", "double", "first", "full", "half", "high", "large", "long", "low", "open", "real"),
+        *("second", "self", "short", "single", "small", "state", "three", "time", "top", "two", "user"),
+        *("well", "wide"),
+    )
+)
 _CJK = r"[\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]"
 _BULLET = re.compile(
     r"^\s*([•●○◦▪■□‣∙·\u2013\u2014*-]\s*(?=\S)|\(?\d{1,3}[.)]\s+\S|\(?[a-z][.)]\s+\S|\[\d{1,3}\])"

@@ -44,7 +44,10 @@ def find_pictures(image: Pixels, lines: Sequence[Box], regions: Sequence[Region]
             share_inside(box, region.box) > 0.3 for region in regions if region.label in ("figure", "table")
         ):
             continue
-        text = sum(area(line) for line in lines if share_inside(line, box) > 0.5)
+        inside = [
+            line for line in lines if share_inside(line, box) > 0.5 and height(line) < 0.25 * height(box)
+        ]
+        text = sum(area(line) for line in inside)
         if text <= _MOST_TEXT * width(box) * height(box):
             found.append(Region("figure", 0.5, box))
     return found

@@ -49,7 +49,12 @@ def tidy_regions(regions: Sequence[Region], lines: Sequence[Box], page: Box) -> 
 
 
 def _is_text(figure: Box, lines: Sequence[Box], page: Box) -> bool:
-    covered = sum(area(line) for line in lines if share_inside(line, figure) > 0.5)
+    # What the detector takes for a line in a picture's texture is far taller than text.
+    covered = sum(
+        area(line)
+        for line in lines
+        if share_inside(line, figure) > 0.5 and height(line) < 0.25 * height(figure)
+    )
     # Text lines cover half of a page's text area and more, but a tenth to a quarter of a diagram; a
     # "figure" of nearly the whole page is the paper in a photo of it.
     if area(figure) > 0.6 * area(page):

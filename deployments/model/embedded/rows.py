@@ -12,6 +12,7 @@ from deployments.types import Box
 
 _TEXT_LABELS = ("title", "text", "reference", "figure_caption", "table_caption", "header", "footer")
 _NEUTRAL = "text"
+_NARROW = ("title", "header", "footer")  # their regions often end short of the first or last word
 _GENERIC = ("text", "reference")  # labels that say no more than "running text"
 
 
@@ -203,11 +204,9 @@ def _label(box: Box, regions: Sequence[Region]) -> str:
         if region.label not in _TEXT_LABELS:
             continue
         share = share_inside(box, region.box)
-        if region.label == "title" and overlap_y(box, region.box) > 0.6 * max(
-            height(box), height(region.box)
-        ):
-            # Title regions often end short of a title's first or last word.
-            share = max(share, 0.6 if overlap_x(box, region.box) > 0.3 * width(box) else 0)
+        level = overlap_y(box, region.box) > 0.6 * max(height(box), height(region.box))
+        if region.label in _NARROW and level and overlap_x(box, region.box) > 0.3 * width(box):
+            share = max(share, 0.6)
         specific = share > 0.5 and best in _GENERIC and region.label not in _GENERIC
         if share > best_share or specific:
             best, best_share = region.label, share

@@ -16,7 +16,8 @@ class EmbeddedSettings(BaseModel):
         text_confidence: lines read with a lower mean score are left out, as in a picture's texture.
         detection_side: longest side, in pixels, of the page in which lines are looked for; larger
             pages are scaled down for that step alone.
-        max_concurrent_pages: pages worked on at the same time, each in a thread of its own.
+        max_concurrent_pages: most pages worked on at the same time, and never more than the engine has
+            threads. One thread a page is faster than several: a line is too little work to share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,4 +27,4 @@ class EmbeddedSettings(BaseModel):
     layout_confidence: float = Field(default=0.4, gt=0, lt=1)
     text_confidence: float = Field(default=0.5, ge=0, lt=1)
     detection_side: int = Field(default=1696, ge=320, le=4096)
-    max_concurrent_pages: int = Field(default=1, ge=1, le=64)
+    max_concurrent_pages: int = Field(default=4, ge=1, le=256)

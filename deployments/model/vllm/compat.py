@@ -60,6 +60,17 @@ def uses_runner_v2(settings: VllmSettings) -> bool:
     return settings.model_runner == "v2" or (settings.model_runner == "auto" and not on_cpu())
 
 
+def plans_ahead(settings: VllmSettings) -> bool:
+    """Whether a step is planned while the one before runs; vLLM's own choice where there is a GPU."""
+    return not on_cpu() if settings.async_scheduling is None else settings.async_scheduling
+
+
+def scheduler(settings: VllmSettings) -> str:
+    """The scheduler to name to vLLM."""
+    kind = "AsyncGroupScheduler" if plans_ahead(settings) else "GroupScheduler"
+    return f"deployments.model.vllm.scheduler.{kind}"
+
+
 def set_environment(settings: VllmSettings) -> None:
     """Set what vLLM and its processes read from the environment; what the user has set stays."""
     os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "1" if uses_runner_v2(settings) else "0"
@@ -69,7 +80,7 @@ def set_environment(settings: VllmSettings) -> None:
     os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 
 
-def processors(settings: VllmSettings) -> list[str] | None:
+def processors(settings: VllmSettings) -> list[Any] | None:
     """The logits processors to name to vLLM, or None where the rule enters by `patch_sampler`."""
     if not uses_runner_v2(settings):
         return ["deployments.model.vllm.ngram_adapters:HostProcessor"]
@@ -91,9 +102,9 @@ def patch_sampler() -> None:
         or os.environ.get("VLLM_USE_V2_MODEL_RUNNER") != "1"
     ):
         return
-    from vllm.v1.worker.gpu.sample import sampler  # noqa: PLC0415 - needs Triton, which CPU builds lack
+    from vllm.v1.worker.gpu.sample import sampler
 
-    from deployments.model.vllm.ngram_adapters import rule_in_bad_words  # noqa: PLC0415 - imports vLLM
+    from deployments.model.vllm.ngram_adapters import rule_in_bad_words
 
     state = getattr(sampler, "BadWordsState", None)
     if state is None or list(inspect.signature(state.apply_bad_words).parameters)[1:4] != [
@@ -109,9 +120,9 @@ def patch_sampler() -> None:
         sampler.BadWordsState = rule_in_bad_words(state)
 
 
-def sampling_options(stream_interval: int) -> dict[str, int]:
+def sampling_options(stream_interval: int) -> dict[str, Any]:
     """`SamplingParams` arguments that only some releases know."""
-    from vllm import SamplingParams  # noqa: PLC0415 - importing vLLM takes seconds
+    from vllm import SamplingParams
 
     known = inspect.signature(SamplingParams).parameters
     return {"stream_interval": stream_interval} if "stream_interval" in known else {}
@@ -134,14 +145,16 @@ class Gpu(NamedTuple):
 
 def gpus() -> list[Gpu]:
     """The GPUs this process may use, in its order, asked of the driver without making a CUDA context."""
-    import torch  # noqa: PLC0415 - importing PyTorch takes seconds
-    from vllm.platforms import current_platform  # noqa: PLC0415 - importing vLLM takes seconds
+    import torch
+    from vllm.platforms import current_platform
 
     if not current_platform.is_cuda():
         return []
     found = []
     for index in range(torch.cuda.device_count()):
         capability = current_platform.get_device_capability(index)
+        if capability is None:
+            continue
         found.append(
             Gpu(
                 name=current_platform.get_device_name(index),
@@ -155,8 +168,8 @@ def gpus() -> list[Gpu]:
 
 def _free_bytes(index: int) -> int | None:
     """Free memory of a visible GPU, or None where the driver won't say."""
-    from vllm.platforms import current_platform  # noqa: PLC0415 - importing vLLM takes seconds
-    from vllm.third_party import pynvml  # noqa: PLC0415 - only needed with a GPU
+    from vllm.platforms import current_platform
+    from vllm.third_party import pynvml
 
     try:
         pynvml.nvmlInit()

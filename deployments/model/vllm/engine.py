@@ -11,7 +11,7 @@ loads, from wherever waiting is allowed.
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, ClassVar
@@ -28,6 +28,7 @@ from deployments.model.vllm.detokenize import TextStream
 from deployments.model.vllm.inputs import engine_input
 from deployments.model.vllm.ngram import ARG_SIZE, ARG_WINDOW
 from deployments.model.vllm.preflight import check, locate
+from deployments.model.vllm.scheduler import GROUP
 from deployments.model.vllm.settings import VllmSettings
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PreparedPage
@@ -94,9 +95,11 @@ class VllmEngine:
             max_num_batched_tokens=settings.max_num_batched_tokens,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
-            async_scheduling=settings.async_scheduling,
+            async_scheduling=compat.plans_ahead(settings),
+            scheduler_cls=compat.scheduler(settings),
+            max_cudagraph_capture_size=None if settings.enforce_eager else settings.max_num_seqs,
             stream_interval=settings.stream_interval,
-            additional_config=dict(settings.additional_config),
+            additional_config={GROUP: settings.pages_read_together, **settings.additional_config},
             hf_overrides=plugin.describe,
             logits_processors=compat.processors(settings),
             generation_config="vllm",  # sampling is ours to say, not a file's
@@ -108,7 +111,7 @@ class VllmEngine:
 
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncIterator[str | Generation]:
+    ) -> AsyncGenerator[str | Generation, None]:
         """See `Engine.generate`; without `options.stream` the `Generation` comes alone.
 
         Raises:

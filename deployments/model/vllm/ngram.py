@@ -29,7 +29,7 @@ NO_TOKEN: Final = -1
 """Fills a window that is longer than the answer."""
 
 
-def ban_repeats(  # noqa: PLR0917 - one tensor each, in the order of the docstring
+def ban_repeats(
     logits: torch.Tensor,
     recent: torch.Tensor,
     lengths: torch.Tensor,

@@ -6,11 +6,11 @@ source. But the engine's configuration goes to every one of them by pickle, and 
 function in it. Unpickling the function imports this module; importing this module registers.
 """
 
-from deployments.model.vllm.model import DeepseekOCR2ForCausalLM
 from transformers import PretrainedConfig
 from vllm import ModelRegistry
 
 from deployments.model.vllm.compat import patch_sampler
+from deployments.model.vllm.model import DeepseekOCR2ForCausalLM
 
 ARCHITECTURE = "DeepseekOCR2ForCausalLM"
 

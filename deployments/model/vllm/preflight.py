@@ -3,11 +3,11 @@
 Every finding is a `ConfigurationError` of one or two sentences that says what to do.
 """
 
-import json
 import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat
 from deployments.model.vllm.settings import VllmSettings
+from deployments.model.vllm.shards import incomplete, read_json, read_shards
 
 ARCHITECTURE = "DeepseekOCR2ForCausalLM"
 TOWER = "deepencoderv2"
@@ -33,10 +34,6 @@ WORK_BYTES = 3 * 2**30
 
 KV_BYTES_PER_TOKEN = 2 * 12 * 10 * 128 * 2
 """Keys and values of 12 layers with 10 heads of 128 numbers, in bfloat16."""
-
-LFS_POINTER = b"version https://git-lfs"
-HEADER_LIMIT = 100_000_000
-"""Bytes; the safetensors format's own limit on a header."""
 
 
 class Model(NamedTuple):
@@ -85,7 +82,10 @@ def check(settings: VllmSettings, folder: Path) -> Tokenizer:
     check_torchvision()
     check_config(folder, settings)
     tokenizer = load_tokenizer(folder)
-    weight_bytes = DUMMY_WEIGHT_BYTES if settings.load_format == "dummy" else check_weights(folder)
+    weight_bytes = DUMMY_WEIGHT_BYTES
+    if settings.load_format != "dummy":
+        weight_bytes, tensors = read_shards(folder)
+        check_tensors(folder, tensors)
     if not compat.on_cpu():
         check_gpus(settings, weight_bytes)
     return tokenizer
@@ -116,7 +116,7 @@ def check_config(folder: Path, settings: VllmSettings) -> None:
     Raises:
         ConfigurationError: there is none, it can't be read, it is of another model, or of other sizes.
     """
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     found = config.get("architectures") or ["none"]
     tower = (config.get("vision_config") or {}).get("model_name")
     if ARCHITECTURE not in found or tower != TOWER:
@@ -141,7 +141,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise _incomplete(path)
+        raise incomplete(path)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing more precise
@@ -154,63 +154,26 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def check_weights(folder: Path) -> int:
-    """Check that every shard is there and as long as its header says, and hold the index against them.
-
-    Returns:
-        Bytes of weights.
+def check_tensors(folder: Path, tensors: Mapping[str, tuple[int, ...]]) -> None:
+    """Hold names and shapes of the stored tensors against the configuration, with the loader's own checks.
 
     Raises:
-        ConfigurationError: a shard or a tensor is missing, or a file is cut off or a Git LFS pointer.
+        ConfigurationError: a tensor is missing, misshaped, or of no known name.
     """
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        weight_map: dict[str, str] = _json(index).get("weight_map") or {}
-        shards = sorted(set(weight_map.values()))
-    else:
-        weight_map, shards = {}, sorted(path.name for path in folder.glob("*.safetensors"))
-    if not shards:
-        raise ConfigurationError(f"{folder} holds no safetensors weights. Fetch the whole model.")
-    total = 0
-    stored: dict[str, str] = {}
-    for shard in shards:
-        size, names = _read_header(folder / shard)
-        total += size
-        stored |= dict.fromkeys(names, shard)
-    if missing := [name for name, shard in weight_map.items() if stored.get(name) != shard]:
-        raise ConfigurationError(
-            f"{folder} lacks {len(missing)} tensors that its index names, {missing[0]} first. "
-            "Fetch the model again."
-        )
-    return total
+    # The other checks, and `dsocr doctor`, work where PyTorch and vLLM are not.
+    import torch
+    from vllm.transformers_utils.configs.deepseek_vl2 import DeepseekVLV2Config
 
+    from deployments.model.vllm.vision import VisionOptions, VisionTower
+    from deployments.model.vllm.vision_config import VisionConfig
+    from deployments.model.vllm.weights import check_language, load_tower
 
-def _read_header(path: Path) -> tuple[int, list[str]]:
-    """Bytes of data and names of tensors of a safetensors file: eight bytes of length, JSON, data."""
-    if not path.is_file():
-        raise _incomplete(path)
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(len(LFS_POINTER))
-        if start == LFS_POINTER:
-            raise ConfigurationError(f"{path} is a Git LFS pointer, not the weights. Run git lfs pull there.")
-        length = int.from_bytes(start[:8], "little")
-        file.seek(8)
-        try:
-            header = json.loads(file.read(length)) if 2 <= length <= min(size - 8, HEADER_LIMIT) else None
-        except ValueError:
-            header = None
-    if not isinstance(header, dict):
-        raise ConfigurationError(
-            f"{path} is damaged or incomplete: its header can't be read. Fetch it again."
-        )
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    data = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-    if size != 8 + length + data:
-        raise ConfigurationError(
-            f"{path} is incomplete: {size} of {8 + length + data} bytes are there. Fetch it again."
-        )
-    return data, list(tensors)
+    config = DeepseekVLV2Config(**read_json(folder / "config.json"))
+    with torch.device("meta"):
+        tower = VisionTower(VisionConfig.from_hf(config), VisionOptions.plain())
+        stored = ((name, torch.empty(shape)) for name, shape in tensors.items())
+        for _ in check_language(config.text_config, load_tower(tower, stored)):
+            pass
 
 
 def check_gpus(settings: VllmSettings, weight_bytes: int) -> None:
@@ -244,24 +207,6 @@ def check_gpus(settings: VllmSettings, weight_bytes: int) -> None:
                 f"{gpu.name} has {_gib(gpu.free_bytes)} GiB free, and gpu_memory_utilization asks for "
                 f"{_gib(allowed)}. End what else runs there, or lower it."
             )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _incomplete(path)
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is damaged: it is not JSON. Fetch the model again.") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path} is damaged: it is not a JSON object. Fetch the model again.")
-    return content
-
-
-def _incomplete(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"The model folder {path.parent} is incomplete: {path.name} is missing. Fetch the model again."
-    )
 
 
 def _gib(count: float) -> str:

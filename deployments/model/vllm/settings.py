@@ -50,6 +50,7 @@ class VllmSettings(BaseModel):
         max_model_len: most tokens of prompt and answer together.
         max_num_seqs: pages written at a time.
         max_num_batched_tokens: most tokens in one step; bounds how many pages are read (prefilled) at once.
+        pages_read_together: while the batch is nearly full, waiting pages begin in groups of so many.
         tensor_parallel_size: GPUs that share one engine.
         enforce_eager: no compilation and no CUDA graphs: a quicker start, slower pages.
         async_scheduling: prepare a step while the one before it runs; None leaves it to vLLM.
@@ -77,7 +78,8 @@ class VllmSettings(BaseModel):
     kv_cache_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     max_model_len: Annotated[int, Field(ge=1_024, le=CONTEXT)] = CONTEXT
     max_num_seqs: Annotated[int, Field(ge=1, le=4_096)] = 512
-    max_num_batched_tokens: Annotated[int, Field(ge=1_024)] = 8_192
+    max_num_batched_tokens: Annotated[int, Field(ge=1_024)] = 16_384
+    pages_read_together: Annotated[int, Field(ge=1, le=64)] = 8
     tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
     enforce_eager: bool = False
     async_scheduling: bool | None = None
