@@ -121,7 +121,7 @@ async def submit(request: Request, service: ServiceOf, jobs: JobsOf, owner: Owne
     )
 
 
-@router.get("", summary="The jobs", responses=jobs_openapi.LIST_RESPONSES)
+@router.get("", summary="The jobs", response_model_exclude_unset=True, responses=jobs_openapi.LIST_RESPONSES)
 async def list_jobs(
     jobs: JobsOf,
     owner: OwnerOf,
@@ -157,7 +157,12 @@ async def cancel(id: _Id, jobs: JobsOf, owner: OwnerOf) -> JobStatus:  # noqa: A
     return await jobs.jobs.cancel(id, owner)
 
 
-@router.get("/{id}/events", summary="A job's progress as it happens", responses=jobs_openapi.EVENTS_RESPONSES)
+@router.get(
+    "/{id}/events",
+    summary="A job's progress as it happens",
+    response_class=EventStream,
+    responses=jobs_openapi.EVENTS_RESPONSES,
+)
 async def events(
     id: _Id,  # noqa: A002 - the route's name
     service: ServiceOf,
@@ -197,7 +202,12 @@ def _event(status: JobStatus) -> str:
     return server_sent_event("end" if status.state.ended else "progress", status)
 
 
-@router.get("/{id}/result", summary="What a job has read", responses=jobs_openapi.RESULT_RESPONSES)
+@router.get(
+    "/{id}/result",
+    summary="What a job has read",
+    response_class=StreamingResponse,
+    responses=jobs_openapi.RESULT_RESPONSES,
+)
 async def job_result(
     id: _Id,  # noqa: A002 - the route's name
     jobs: JobsOf,

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from serve_app.api.schemas import ErrorReply, JobOptions, JobRequest, OcrOptions, OcrRequest
 
+_FASTAPIS_OWN = "HTTPValidationError"
 REF = "#/components/schemas/{model}"
 ONE_PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEA"
@@ -201,7 +202,13 @@ def install(app: FastAPI) -> None:
             written = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            written["components"]["schemas"].update(_request_schemas())
+            schemas = written["components"]["schemas"]
+            for operation in (each for path in written["paths"].values() for each in path.values()):
+                if _FASTAPIS_OWN in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]  # such faults are answered with 400
+            for name in (_FASTAPIS_OWN, "ValidationError"):
+                schemas.pop(name, None)
+            schemas.update(_request_schemas())
             app.openapi_schema = written
         return app.openapi_schema
 

@@ -170,7 +170,8 @@ class JobRunner:
             reverse=True,
         )
         data = [self._status(self._jobs[id_]) for id_ in ids[:limit]]
-        return JobList(data=data, has_more=len(ids) > limit, last_id=data[-1].id if data else None)
+        last_id = data[-1].id if data else None
+        return JobList(object="list", data=data, has_more=len(ids) > limit, last_id=last_id)
 
     async def cancel(self, id_: str, owner: str) -> JobStatus:
         """Cancel an unfinished job, which stays listed as such without its pages; delete an ended one.
@@ -384,7 +385,7 @@ class JobRunner:
             EngineUnavailable: it is not, for longer than taking it over from a dead runner takes.
         """
         try:
-            async with asyncio.timeout(2 * self._settings.stale_s):
+            async with asyncio.timeout(self._settings.patience_s):
                 await self._ready.wait()
         except TimeoutError:
             raise EngineUnavailable("Jobs can't be reached now; try again soon.") from None
@@ -406,17 +407,21 @@ class JobRunner:
         seconds = 0.0 if record.started_at is None else (record.ended_at or now) - record.started_at
         status = JobStatus(
             id=record.id,
+            object="job",
             state=record.state,
             pages=JobPages(total=record.total, done=job.done, failed=job.failed),
             created_at=record.created_at,
-            started_at=record.started_at,
-            ended_at=record.ended_at,
             seconds=round(max(seconds, 0.0), 3),
-            error=record.error,
-            webhook=None if record.webhook is None else record.webhook.state,
         )
+        if record.started_at is not None:
+            status.started_at = record.started_at
         if record.ended_at is not None:
+            status.ended_at = record.ended_at
             status.expires_at = record.ended_at + self._settings.keep_s
+        if record.error is not None:
+            status.error = record.error
+        if record.webhook is not None:
+            status.webhook = record.webhook.state
         ended = job.done + job.failed - job.ended_before
         if record.state is JobState.RUNNING and ended > 0:
             left = record.total - job.done - job.failed

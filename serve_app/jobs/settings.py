@@ -32,6 +32,7 @@ class JobSettings(BaseModel):
     sweep_s: float = Field(60, gt=0, description="How often jobs are looked through for those to be deleted.")
     beat_s: float = Field(2, gt=0, description="How often the runner renews its claim on the directory.")
     stale_s: float = Field(10, gt=0, description="A claim that is not renewed for so long is void.")
+    patience_s: float = Field(20, gt=0, description="How long a request waits while the claim changes hands.")
     max_event_streams: int = Field(200, ge=1, description="Progress streams of one ingress replica at once.")
     webhook_secret: SecretStr | None = Field(
         None, min_length=16, description="Key of the webhooks' signatures; without it webhooks are refused."

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,3 +125,10 @@ async def until(runner: JobRunner, id_: str, holds: Any, owner: str = "") -> Job
         while not holds(status):
             status = await runner.wait(id_, owner, status.progress, 20)
     return status
+
+
+async def true(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds of what tells nobody that it changed, such as a folder."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - a folder sets no event
+            await asyncio.sleep(0.01)
