@@ -160,6 +160,7 @@ async def cancel(id: _Id, jobs: JobsOf, owner: OwnerOf) -> JobStatus:  # noqa: A
 @router.get(
     "/{id}/events",
     summary="A job's progress as it happens",
+    status_code=200,
     response_class=EventStream,
     responses=jobs_openapi.EVENTS_RESPONSES,
 )
@@ -205,6 +206,7 @@ def _event(status: JobStatus) -> str:
 @router.get(
     "/{id}/result",
     summary="What a job has read",
+    status_code=200,
     response_class=StreamingResponse,
     responses=jobs_openapi.RESULT_RESPONSES,
 )
