@@ -64,7 +64,7 @@ def arguments() -> argparse.Namespace:
         "--budget", type=float, default=590, help="seconds after which no further run is begun"
     )
     parser.add_argument("--commit", help="that is measured, where this is no checkout")
-    parser.add_argument("--timeout", type=float, default=420, help="longest time of one run in seconds")
+    parser.add_argument("--timeout", type=float, default=580, help="longest time of one run in seconds")
     return parser.parse_args()
 
 

@@ -152,7 +152,7 @@ def attention_errors(
     return work
 
 
-def attention_times(  # noqa: PLR0917 - as below
+def attention_times(
     bench: Bench, config: VisionConfig, kind: str, window: int, side: int, batch: int
 ) -> Callable[[], Any]:
     """Milliseconds of one compiled attention, projections included, for a batch."""
@@ -174,7 +174,7 @@ def kernel_sweep(bench: Bench, config: VisionConfig, side: int, batch: int, wind
     """The fused kernels alone, over their launch settings."""
 
     def work() -> dict[str, Any]:
-        from deployments.model.vllm import relative_attention_triton as fused  # noqa: PLC0415 - needs a GPU
+        from deployments.model.vllm import relative_attention_triton as fused
 
         heads, d = config.sam.num_attention_heads, config.sam.head_dim
         qkv = torch.randn(batch, side * side, 3, heads, d, device=bench.device, dtype=bench.dtype)
@@ -294,7 +294,7 @@ def make_tower(bench: Bench, config: VisionConfig, options: VisionOptions) -> Vi
     return tower.to(bench.device, bench.dtype)
 
 
-def tower_times(  # noqa: PLR0917 - each call names a step beside them
+def tower_times(
     bench: Bench,
     config: VisionConfig,
     options: VisionOptions,

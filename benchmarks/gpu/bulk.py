@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from serve_app.bulk.job import JobOptions, run_job
 
 from benchmarks.gpu import pages
 from benchmarks.gpu.journal import EnginePlan, read_journal
@@ -21,6 +20,7 @@ from benchmarks.gpu.ray_machine import ray_of_our_own, transport_ms
 from benchmarks.gpu.settings import application_settings
 from benchmarks.gpu.spec import Spec
 from deployments.types import PageRequest
+from serve_app.bulk.job import JobOptions, run_job
 
 PAGES_PER_S = 20
 """What the job is made large enough for; a slower engine takes longer over it."""

@@ -74,7 +74,7 @@ def ladder(first: Attempt) -> tuple[Attempt, ...]:
 
 
 HASH_BASE, HASH_MODULUS = 1_000_003, (1 << 61) - 1
-"""Of the rolling hash over n-grams: with so large a prime, no two n-grams of a page share a hash in practice."""
+"""Of the rolling hash over n-grams; with so large a prime no two n-grams of a page share one in practice."""
 
 
 class RunawayDetector:

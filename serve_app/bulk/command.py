@@ -1,11 +1,13 @@
 """`dsocr bulk` and `python -m serve_app.bulk`: a job, its interruptions and its exit code."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from deployments.model.engine import Engine
 from deployments.types import PageRequest, Task
 from serve_app.bulk.job import JobOptions, run_job
 from serve_app.bulk.report import as_text
@@ -15,7 +17,15 @@ INTERRUPTED = 130
 """What shells report for a program that SIGINT ended."""
 
 
-def run_bulk(manifest: str, out: str, settings: Settings, options: dict[str, Any], *, strict: bool) -> int:
+def run_bulk(
+    manifest: str,
+    out: str,
+    settings: Settings,
+    options: dict[str, Any],
+    *,
+    strict: bool,
+    create: Callable[[], Engine] | None = None,
+) -> int:
     """Run a job and print its report.
 
     Args:
@@ -24,6 +34,7 @@ def run_bulk(manifest: str, out: str, settings: Settings, options: dict[str, Any
         settings: the whole tree.
         options: `task`, `prompt`, `crop` and `dpi` of the pages, and what else `JobOptions` has.
         strict: whether failures count.
+        create: as in `run_job`.
 
     Returns:
         The exit code: 0, with `strict` 1 if a page or document failed or ran away, or 130 if interrupted.
@@ -39,7 +50,7 @@ def run_bulk(manifest: str, out: str, settings: Settings, options: dict[str, Any
     )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        report = run_job(JobOptions(manifest, out, request, **options), settings)
+        report = run_job(JobOptions(manifest, out, request, **options), settings, create)
     except KeyboardInterrupt:
         click.echo(
             f"dsocr: stopped; what was read is kept in {out}. Run the same command again to go on.", err=True

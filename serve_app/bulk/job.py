@@ -6,15 +6,13 @@ files with the manifest, when the job is run again and at the end of each pass o
 
 import logging
 import math
-import os
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 from ray.exceptions import RayError
 
 from deployments.errors import OcrError, StageLost
@@ -22,12 +20,13 @@ from deployments.model.engine import Engine
 from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.types import PageRequest
 from serve_app.bulk import journal, record
+from serve_app.bulk.cluster import cluster_size, connected, pages_in_flight, scale_for
 from serve_app.bulk.manifest import digest, read_manifest
 from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.pipeline import DOCUMENTS_PER_BLOCK, Scale, read_documents
+from serve_app.bulk.plan import Reading
 from serve_app.bulk.progress import Progress
-from serve_app.bulk.reading import Reading
 from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.stages import Preparation
@@ -92,9 +91,8 @@ def run_job(
         JobIncomplete: the job's own check of its output failed.
     """
     manifest = read_manifest(options.manifest, options.request)
-    with _connected():
-        totals = ray.cluster_resources()
-        resources = Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
+    with connected():
+        resources = cluster_size()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
@@ -102,7 +100,7 @@ def run_job(
             create = partial(create_engine, settings.model, choice.name, threads)
         store = Store(options.out, record.TEMPORARY)
         record.claim(store, _asked(options, settings, choice, manifest), overwrite=options.overwrite)
-        scale = _scale(settings, choice, scaling, resources)
+        scale = scale_for(settings, choice, scaling, resources)
         run = record.Run.begin(store, round(scale.actors * scale.actor_gpus))
         plan = _plan(options, settings, choice, scaling, scale, resources, store, run.number, create)
         try:
@@ -115,28 +113,6 @@ def run_job(
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
         write_report(store, report)
         return report
-
-
-@contextmanager
-def _connected() -> Iterator[None]:
-    """Use the cluster that `RAY_ADDRESS` names, or a Ray of this job's own on this machine.
-
-    A Ray of its own listens on loopback only. Left alone, it might or might not ask for a token, by
-    version and environment; the choice is made here, and `RAY_AUTH_MODE` overrides it.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        ray.init("local", include_dashboard=False, logging_level=logging.WARNING)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manifest: pa.Table) -> record.Asked:
@@ -168,29 +144,6 @@ def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manife
     }
 
 
-def _scale(settings: Settings, choice: EngineChoice, model: ScalingSettings, resources: Resources) -> Scale:
-    """Size the pipeline for the cluster.
-
-    An embedded engine uses its CPUs by the thread, whatever it reserves; half of them are left to be
-    reserved by the tasks that prepare its pages, or there could be none.
-    """
-    actors, cpus = model.max_replicas or 1, max(resources.cpus, 1)
-    in_flight = _in_flight(settings, model)
-    return Scale(
-        actors=actors,
-        actor_cpus=(model.num_cpus or 0) if choice.name == "vllm" else cpus / (2 * actors),
-        actor_gpus=model.num_gpus or 0,
-        # A group waits for its slowest page, which takes a few times as long as others.
-        groups_per_actor=4 * math.ceil(in_flight / settings.bulk.group_pages) + 2,
-        expand_cpus=min(0.5, cpus / 8),
-        max_lost_blocks=settings.bulk.max_lost_blocks,
-    )
-
-
-def _in_flight(settings: Settings, model: ScalingSettings) -> int:
-    return settings.bulk.pages_in_flight or model.max_ongoing_requests or 1
-
-
 def _plan(
     options: JobOptions,
     settings: Settings,
@@ -218,7 +171,7 @@ def _plan(
         run=run,
         images=options.images,
         group_pages=settings.bulk.group_pages,
-        pages_in_flight=_in_flight(settings, model),
+        pages_in_flight=pages_in_flight(settings, model),
         preparing=settings.bulk.preparing or preparing,
         prepare_cpus=min(1.0, resources.cpus / 4),
         flush_s=settings.bulk.flush_s,
@@ -236,8 +189,7 @@ def _read_all(
         )
         if not left:
             return
-        # A document that kills its worker takes its block along: later passes give each its own.
-        per_block = 1 if number else min(max(len(left) // 64, 1), DOCUMENTS_PER_BLOCK)
+        per_block = min(max(len(left) // 64, 1), DOCUMENTS_PER_BLOCK)
         before = run.pages
         try:
             _read(left, per_block, plan, scale, run, settings)

@@ -4,7 +4,7 @@ Pure: it fetches and looks into documents, and knows nothing of Ray.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -105,51 +105,48 @@ class Wanted:
     page_count: int = 0
 
 
-class Expander:
-    """Looks into documents and packs their pages into groups.
+def segments(document: Wanted, limits: DocumentLimits, group_pages: int) -> list[Segment]:
+    """Look into a document and divide its pages, each part small enough for a group.
 
     Args:
+        document: what is wanted of it; it is fetched if its number of pages is not known yet.
         limits: what is read at all.
-        group_pages: most pages of a group.
+        group_pages: most pages of a part.
+
+    Returns:
+        Its parts; or one with the error, where the document can't be read.
     """
+    doc_id, uri, request = document.doc_id, document.uri, document.request
+    data: bytes | None = None
+    pages, page_count = document.rest, document.page_count
+    try:
+        if pages is None:
+            data = read_document(uri, limits.max_bytes)
+            page_count = inspect(data, limits).page_count
+            pages = tuple(page_ranges.select(document.ranges, page_count, limits.max_pages))
+    except OcrError as error:
+        return [Segment(doc_id, uri, request, (), 0, error=error)]
+    if len(pages) > group_pages or (data is not None and len(data) > CARRIED_BYTES):
+        data = None
+    parts = [pages[start : start + group_pages] for start in range(0, len(pages), group_pages)]
+    return [Segment(doc_id, uri, request, part, page_count, len(part) / len(pages), data) for part in parts]
 
-    def __init__(self, limits: DocumentLimits, group_pages: int) -> None:
-        self._limits = limits
-        self._group_pages = group_pages
 
-    def groups(self, documents: Sequence[Wanted]) -> Iterator[Group]:
-        """Yield groups as they fill; small documents share one, a large one has many."""
-        waiting: list[Segment] = []
-        room = self._group_pages
-        for document in documents:
-            for segment in self._segments(document):
-                rows = max(len(segment.pages), 1)
-                if rows > room:
-                    yield Group(tuple(waiting))
-                    waiting, room = [], self._group_pages
-                waiting.append(segment)
-                room -= rows
-                if room == 0:
-                    yield Group(tuple(waiting))
-                    waiting, room = [], self._group_pages
-        if waiting:
+def groups(parts: Iterable[Segment], group_pages: int) -> Iterator[Group]:
+    """Pack segments into groups, in order; small documents share one.
+
+    Args:
+        parts: each of at most `group_pages` pages.
+        group_pages: most rows of a group.
+    """
+    waiting: list[Segment] = []
+    room = group_pages
+    for part in parts:
+        rows = max(len(part.pages), 1)
+        if rows > room:
             yield Group(tuple(waiting))
-
-    def _segments(self, document: Wanted) -> Iterator[Segment]:
-        """Yield a document's segments, each small enough for a group."""
-        data: bytes | None = None
-        pages, page_count = document.rest, document.page_count
-        try:
-            if pages is None:
-                data = read_document(document.uri, self._limits.max_bytes)
-                page_count = inspect(data, self._limits).page_count
-                pages = tuple(page_ranges.select(document.ranges, page_count, self._limits.max_pages))
-        except OcrError as error:
-            yield Segment(document.doc_id, document.uri, document.request, (), 0, error=error)
-            return
-        one = len(pages) <= self._group_pages
-        carried = data if one and data is not None and len(data) <= CARRIED_BYTES else None
-        for start in range(0, len(pages), self._group_pages):
-            part = pages[start : start + self._group_pages]
-            share = len(part) / len(pages)
-            yield Segment(document.doc_id, document.uri, document.request, part, page_count, share, carried)
+            waiting, room = [], group_pages
+        waiting.append(part)
+        room -= rows
+    if waiting:
+        yield Group(tuple(waiting))

@@ -15,10 +15,15 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError
 
+from deployments.errors import StageLost
 from deployments.preprocess.settings import DocumentLimits
-from serve_app.bulk.pages import Expander, Wanted
-from serve_app.bulk.reading import ReadGroups, Reading
+from serve_app.bulk.pages import Segment, Wanted, groups, segments
+from serve_app.bulk.plan import Reading
+from serve_app.bulk.reading import ReadGroups
+
+logger = logging.getLogger(__name__)
 
 DOCUMENTS_PER_BLOCK = 64
 """Documents that one task looks into, in a large job."""
@@ -63,11 +68,16 @@ def read_documents(
     Raises:
         RayError: more blocks were lost than allowed, or an actor can't be started.
     """
+    # Ray's annotations leave no room for a function's further arguments.
+    expand: Any = _expand
     with _context(scale):
         dataset = (
-            ray.data.from_arrow(list(_blocks(documents, per_block)))
+            ray.data.from_blocks(list(_blocks(documents, per_block)))
             .map_batches(
-                expand, batch_size=None, num_cpus=scale.expand_cpus, fn_args=(limits, plan.group_pages)
+                expand,
+                batch_size=None,
+                num_cpus=scale.expand_cpus,
+                fn_args=(look_into, limits, plan.group_pages),
             )
             .map_batches(
                 ReadGroups,
@@ -90,12 +100,45 @@ def read_documents(
             )
 
 
-def expand(batch: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
-    """Look into a block of documents, and yield groups of their pages."""
+def look_into(documents: list[Wanted], limits: DocumentLimits, group_pages: int) -> Iterator[list[Segment]]:
+    """Yield the segments of each document, in order."""
+    for document in documents:
+        yield segments(document, limits, group_pages)
+
+
+def _expand(batch: Any, look: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
+    """Look into blocks of documents, and yield groups of their pages."""
     for block in batch["documents"]:
         documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes
-        for group in Expander(limits, group_pages).groups(documents):
+        for group in groups(_segments(documents, look, limits, group_pages), group_pages):
             yield {"group": [pickle.dumps(group)]}
+
+
+def _segments(
+    documents: list[Wanted], look: Any, limits: DocumentLimits, group_pages: int
+) -> Iterator[Segment]:
+    """Yield the segments of documents, looked into by a process that may die of one.
+
+    Ray Data repeats a task of its own whose process dies without end. Here it is repeated once, then each
+    document left has a process to itself, and the one that still kills it has failed.
+    """
+    # The caller's CPU is reserved for it, and waits.
+    task: Any = ray.remote(look).options(num_cpus=0, num_returns="streaming", max_retries=1)
+    left = list(documents)
+    try:
+        for reference in task.remote(documents, limits, group_pages):
+            yield from ray.get(reference)
+            del left[0]
+    except RayError as error:
+        logger.warning("looking into %d documents failed: %s", len(left), error)
+    for document in left:
+        try:
+            for reference in task.remote([document], limits, group_pages):
+                yield from ray.get(reference)
+        except RayError as error:
+            logger.warning("%s can't be looked into: %s", document.doc_id, error)
+            loss = StageLost("The process that opened this document died each time; the log has the cause.")
+            yield Segment(document.doc_id, document.uri, document.request, (), 0, error=loss)
 
 
 def _blocks(documents: Iterable[Wanted], per_block: int) -> Iterator[pa.Table]:

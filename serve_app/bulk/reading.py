@@ -11,8 +11,8 @@ import logging
 import pickle
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,16 @@ from ray.exceptions import RayError
 
 from deployments.errors import OcrError, ProcessingTimeout, StageLost
 from deployments.model.deployment import without_pixels
-from deployments.model.engine import Engine
-from deployments.model.ladder import Attempt, LadderSettings
+from deployments.model.ladder import Attempt
 from deployments.types import FinishReason, GenerationOptions, PageRequest
 from serve_app.attempts import climb
 from serve_app.bulk import stages
 from serve_app.bulk.engines import EngineKeeper, Fault
-from serve_app.bulk.journal import part_name, read_part, written_by
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Group, Segment, page_id
+from serve_app.bulk.plan import Reading
 from serve_app.bulk.rows import FAILED, OK, RUNAWAY, Times
-from serve_app.bulk.stages import Answer, Drawn, Preparation, ReadPage, Written
-from serve_app.bulk.store import Store
+from serve_app.bulk.stages import Answer, Drawn, ReadPage, Written
+from serve_app.bulk.writing import PageWriter, already_written
 
 logger = logging.getLogger(__name__)
 
@@ -41,42 +40,6 @@ BUFFERED = 2
 STARTS = "_job/starts"
 MAX_STARTS = 100
 """An actor that died so often will not get anywhere."""
-
-REMEMBERED_PARTS = 256
-"""Part files that a restarted actor looks into for pages of the groups it had: 4,096 pages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How an actor reads.
-
-    Attributes:
-        create: makes its engine.
-        preparation: how pages are prepared.
-        ladder: attempts at a page.
-        store: the job's folder.
-        run: the run's number.
-        images: whether figures are cut out and written.
-        group_pages: pages of a part file.
-        pages_in_flight: pages that the engine has at once.
-        preparing: segments that are prepared at once.
-        prepare_cpus: that a preparing task reserves.
-        flush_s: longest wait of a finished page for others to be written with.
-        page_timeout_s: longest time in the engine, all attempts counted.
-    """
-
-    create: Callable[[], Engine]
-    preparation: Preparation
-    ladder: LadderSettings
-    store: Store
-    run: int
-    images: bool
-    group_pages: int
-    pages_in_flight: int
-    preparing: int
-    prepare_cpus: float
-    flush_s: float
-    page_timeout_s: float
 
 
 class ReadGroups:
@@ -143,7 +106,7 @@ class _GroupReader:
     def __init__(self, plan: Reading, engines: EngineKeeper, name: str) -> None:
         self._plan = plan
         self._engines = engines
-        self._writer = _PageWriter(plan, engines, name)
+        self._writer = PageWriter(plan, engines.label, name)
         self._places = asyncio.Semaphore(plan.pages_in_flight)
         self._preparing = asyncio.Semaphore(plan.preparing)
         # Ray's annotations don't know that a call of a generator gives an iterator of references.
@@ -153,7 +116,7 @@ class _GroupReader:
             max_retries=1,
             _generator_backpressure_num_objects=BUFFERED,
         )
-        self._already = _already_written(plan, name)
+        self._already = already_written(plan, name)
 
     async def read(self, group: Group) -> list[Written]:
         """Read a group's pages; returns when they are written."""
@@ -170,8 +133,7 @@ class _GroupReader:
         pages = [page for name, page in ids.items() if name not in self._already]
         async with asyncio.TaskGroup() as tasks, self._preparing:
             reads = [
-                tasks.create_task(self._page(segment, drawn))
-                async for drawn in self._drawn(segment, pages)
+                tasks.create_task(self._page(segment, drawn)) async for drawn in self._drawn(segment, pages)
             ]
         return before + [read.result() for read in reads]
 
@@ -300,70 +262,3 @@ def _count_start(plan: Reading, name: str) -> int:
     folder = f"{STARTS}/{plan.run:06d}-{name}"
     plan.store.write(f"{folder}/{uuid.uuid4().hex}", b"")
     return len(plan.store.names(folder))
-
-
-def _already_written(plan: Reading, writer: str) -> dict[str, Written]:
-    """Return the pages that this actor wrote before it was killed and started again."""
-    names = written_by(plan.store, plan.run, writer)
-    columns = ["page_id", "status", "output_tokens"]
-    return {
-        row["page_id"]: Written(row["status"], row["output_tokens"] or 0)
-        for name in names[-REMEMBERED_PARTS:]
-        for row in read_part(plan.store, name, columns).to_pylist()
-    }
-
-
-class _PageWriter:
-    """Gathers finished pages, of any group, and has them written a part file at a time."""
-
-    def __init__(self, plan: Reading, engines: EngineKeeper, name: str) -> None:
-        self._plan = plan
-        self._label = engines.label
-        self._name = name
-        self._waiting: list[tuple[ReadPage, asyncio.Future[Written]]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._writes: set[asyncio.Task[None]] = set()
-        # Reserves no CPU: otherwise it could wait for tasks that wait for it.
-        self._write = ray.remote(stages.write).options(num_cpus=0, max_retries=3, retry_exceptions=[OSError])
-
-    async def write(self, page: ReadPage) -> Written:
-        """Return once a page is in a file.
-
-        Raises:
-            Fault: the output can't be written.
-        """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Written] = loop.create_future()
-        self._waiting.append((page, done))
-        if len(self._waiting) >= self._plan.group_pages:
-            self._flush()
-        elif self._timer is None:
-            self._timer = loop.call_later(self._plan.flush_s, self._flush)
-        return await done
-
-    def _flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._waiting:
-            batch, self._waiting = self._waiting, []
-            task = asyncio.get_running_loop().create_task(self._written(batch))
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
-
-    async def _written(self, batch: list[tuple[ReadPage, "asyncio.Future[Written]"]]) -> None:
-        pages = [page for page, _ in batch]
-        name = part_name(
-            self._plan.run, self._name, f"{asyncio.get_running_loop().time():017.6f}-{uuid.uuid4().hex[:8]}"
-        )
-        try:
-            written = await self._write.remote(self._plan.store, name, pages, self._label, self._plan.images)
-        except RayError as error:
-            fault = Fault(f"The output can't be written: {error}")
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(fault)
-            return
-        for (_, done), page in zip(batch, written, strict=True):
-            if not done.done():
-                done.set_result(page)

@@ -18,7 +18,7 @@ from deployments.types import (
 from serve_app.bulk.pages import WHOLE_DOCUMENT, page_id
 
 OK, RUNAWAY, FAILED, PARTIAL = "ok", "runaway", "failed", "partial"
-"""Status of a page (the first three) or document; `partial` is a document some of whose pages are not `ok`."""
+"""Status of a page (the first three) or document; of a `partial` document some pages are not `ok`."""
 
 _BLOCK = pa.struct(
     [

@@ -53,7 +53,8 @@ def test_the_loop_keeps_its_number_of_pages_under_way():
     reader = Reader()
     phase = Phase("x", settle_s=0.02, window_s=0.05)
     load = asyncio.run(closed_loop(reader, phase, 5, [3, 4], pages_under_way(2, 100, 1, 500)))
-    assert reader.most == 5 and reader.primed == 2
+    assert reader.most == 5
+    assert reader.primed == 2
     pages = [visit for visit in load.visits if not visit.primer]
     assert len(load.visits) == len(pages) + 2
     assert all(visit.tokens == visit.asked in (3, 4) for visit in pages)

@@ -19,7 +19,7 @@ def flash_attention(
     Returns:
         (batch, queries, heads, width of v).
     """
-    from vllm.vllm_flash_attn import flash_attn_varlen_func  # noqa: PLC0415 - built for CUDA alone
+    from vllm.vllm_flash_attn import flash_attn_varlen_func
 
     batch, n, heads, _ = q.shape
     keys = k.shape[1]

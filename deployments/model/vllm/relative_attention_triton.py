@@ -56,7 +56,7 @@ def position_products(
 
 
 @triton.jit
-def _global_kernel(  # noqa: PLR0917 - a kernel's arguments are positional
+def _global_kernel(
     qkv, products, out, n_tokens, heads, scale,
     side: tl.constexpr, table: tl.constexpr, d: tl.constexpr,
     queries: tl.constexpr, lines: tl.constexpr, columns: tl.constexpr, precision: tl.constexpr,
@@ -111,7 +111,7 @@ def _global_kernel(  # noqa: PLR0917 - a kernel's arguments are positional
 
 
 @triton.jit
-def _window_kernel(  # noqa: PLR0915, PLR0917 - a kernel is one function, its arguments positional
+def _window_kernel(  # noqa: PLR0915 - a kernel is one function, its arguments positional
     qkv, bias, products, out, side, heads, windows, scale,
     window: tl.constexpr, half: tl.constexpr, table: tl.constexpr, d: tl.constexpr,
     queries: tl.constexpr, keys: tl.constexpr, precision: tl.constexpr,
@@ -178,7 +178,7 @@ def _precision(dtype: torch.dtype) -> str:
 
 
 @torch.library.custom_op("dsocr::sam_global_attention", mutates_args=())
-def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
+def global_attention(
     qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 64, warps: int = 4, stages: int = 3
 ) -> torch.Tensor:
     """Attention of every token of a view to every other.
@@ -207,7 +207,7 @@ def global_attention(  # noqa: PLR0917 - an operator's arguments are positional
 
 
 @global_attention.register_fake
-def _(  # noqa: PLR0917 - as above
+def _(
     qkv: torch.Tensor, products: torch.Tensor, side: int, queries: int = 64, warps: int = 4, stages: int = 3
 ) -> torch.Tensor:
     batch, n, _, heads, d = qkv.shape
@@ -215,7 +215,7 @@ def _(  # noqa: PLR0917 - as above
 
 
 @torch.library.custom_op("dsocr::sam_window_attention", mutates_args=())
-def window_attention(  # noqa: PLR0917 - an operator's arguments are positional
+def window_attention(
     qkv: torch.Tensor,
     bias: torch.Tensor,
     products: torch.Tensor,
@@ -254,7 +254,7 @@ def window_attention(  # noqa: PLR0917 - an operator's arguments are positional
 
 
 @window_attention.register_fake
-def _(  # noqa: PLR0917 - as above
+def _(
     qkv: torch.Tensor,
     bias: torch.Tensor,
     products: torch.Tensor,

@@ -87,7 +87,7 @@ class Attention(nn.Module):
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
         # Imported here: Triton compiles for GPUs alone and is not everywhere.
-        from deployments.model.vllm import relative_attention_triton as fused  # noqa: PLC0415
+        from deployments.model.vllm import relative_attention_triton as fused
 
         batch, side = x.shape[:2]
         qkv = self.qkv(x).reshape(batch, side * side, 3, self.heads, self.head_dim)

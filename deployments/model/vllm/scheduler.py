@@ -18,7 +18,7 @@ GROUP = "pages_read_together"
 """Key of the group's size in `additional_config`."""
 
 SMALLEST_SHARE = 32
-"""A group is at most this fraction of the batch, so that few places stand empty and small batches are left alone."""
+"""A group is at most this fraction of the batch: few places stand empty, small batches are left alone."""
 
 
 class InGroups(Scheduler):

@@ -48,11 +48,11 @@ def tower_slots(tower: VisionTower) -> dict[str, Slot]:
     }
     slots: dict[str, Slot] = {}
     for name, parameter in tower.named_parameters():
-        *path, layer, kind = ["", *name.split(".")]
+        layer, kind = ["", *str(name).split(".")][-2:]
         # The checkpoint has Qwen2's own model two levels down; the queries stand beside it.
         official = name.replace("qwen2_model.layers.", "qwen2_model.model.model.layers.")
         official = official.replace("qwen2_model.norm.", "qwen2_model.model.model.norm.")
-        if path and layer in joined:
+        if layer in joined:
             for part, rows in joined[layer].items():
                 slots[PREFIX + official.replace(f"{layer}.{kind}", f"{part}.{kind}")] = Slot(parameter, rows)
         else:
