@@ -2,6 +2,9 @@
 
     OcrError
     ├── InvalidRequest              400  a parameter is wrong
+    │   ├── AddressRefused               an address that is not fetched
+    │   └── DocumentUnreachable          an address whose document can't be had
+    ├── ModelNotFound               404  the model asked for does not run here
     ├── InvalidDocument             422  the file can't be read
     │   ├── EmptyDocument
     │   ├── CorruptDocument
@@ -59,6 +62,26 @@ class InvalidRequest(OcrError):
 
     code = "invalid_parameter"
     status = 400
+
+
+class AddressRefused(InvalidRequest):
+    """An address that may not be fetched; nothing was sent to it."""
+
+    code = "address_refused"
+
+
+class DocumentUnreachable(InvalidRequest):
+    """An address whose server can't be reached, or has no document there."""
+
+    code = "document_unreachable"
+    retryable = True
+
+
+class ModelNotFound(OcrError):
+    """The model asked for does not run here."""
+
+    code = "model_not_found"
+    status = 404
 
 
 class UnsupportedMediaType(OcrError):

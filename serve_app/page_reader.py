@@ -20,7 +20,7 @@ from deployments.types import (
     PageResult,
 )
 from serve_app.attempts import climb
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class _Job(Generic[DocumentT]):
     stream: bool
     confidence: bool
     figures: bool
+    writing: Writing = PLAIN_WRITING
 
 
 class PageReader(Generic[DocumentT, PreparedT]):
@@ -79,10 +80,11 @@ class PageReader(Generic[DocumentT, PreparedT]):
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
+        writing: Writing = PLAIN_WRITING,
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
         held = await self._stages.hold(document)
-        job = _Job(held, _with_image(request, figures), stream, confidence, figures)
+        job = _Job(held, _with_image(request, figures), stream, confidence, figures, writing)
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
                 yield event
@@ -175,7 +177,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         async def attempt(rung: Attempt, number: int, last: bool) -> PageResult | None:
             return await self._attempt(job, index, rung, number, emit, last=last)
 
-        return await climb(self._settings.ladder.attempts(job.request.task, job.request.crop), attempt)
+        rungs = self._settings.ladder.attempts(job.request.task, job.request.crop)
+        return await climb(rungs if job.writing.retry else rungs[:1], attempt)
 
     async def _attempt(
         self, job: _Job[DocumentT], index: int, rung: Attempt, number: int, emit: Emit, *, last: bool
@@ -184,6 +187,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
         options = GenerationOptions(
             task=job.request.task,
+            max_tokens=job.writing.max_tokens,
+            temperature=job.writing.temperature,
             ngram_size=rung.ngram_size,
             ngram_window=rung.ngram_window,
             confidence=job.confidence,

@@ -39,6 +39,24 @@ class PageFailed:
 PageEvent = PageDelta | PageDone | PageFailed
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How the engine writes a page, beyond what its task says.
+
+    Attributes:
+        max_tokens: most tokens of a page; None for what the model's context leaves.
+        temperature: 0 takes the likeliest token each time; an engine that does not sample ignores it.
+        retry: whether a page that runs away is read again.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    retry: bool = True
+
+
+PLAIN_WRITING = Writing()
+
+
 class Reader(Protocol):
     """Reads documents."""
 
@@ -59,6 +77,7 @@ class Reader(Protocol):
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
+        writing: Writing = PLAIN_WRITING,
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages of a document, several at once; each ends in one `PageDone` or `PageFailed`.
 
@@ -72,5 +91,6 @@ class Reader(Protocol):
             stream: whether raw text comes as it is written.
             confidence: whether generations carry their mean token probability.
             figures: whether figures carry their PNG bytes.
+            writing: how the engine writes.
         """
         ...

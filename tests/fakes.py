@@ -28,13 +28,19 @@ from deployments.types import (
 from serve_app.api.app import create_app
 from serve_app.api.jobs import JobService
 from serve_app.api.settings import ApiSettings
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 
 HTML_TABLE = "<table><tr><th>Year</th><th>Sales</th></tr><tr><td>2024</td><td>7</td></tr></table>"
 PNG = b"\x89PNG of a figure"
 
 
-def page_result(index: int = 0, *, confidence: float | None = None, figures: bool = False) -> PageResult:
+def page_result(
+    index: int = 0,
+    *,
+    confidence: float | None = None,
+    figures: bool = False,
+    finish_reason: FinishReason = FinishReason.STOP,
+) -> PageResult:
     """A page with one of each thing that replies treat in a way of their own."""
     png = PNG if figures else None
     return PageResult(
@@ -59,7 +65,7 @@ def page_result(index: int = 0, *, confidence: float | None = None, figures: boo
         tables=(Table("tbl-0.html", HTML_TABLE),),
         header="Annual report",
         footer="Page of many",
-        generation=Generation("raw text", FinishReason.STOP, 100, 20, confidence),
+        generation=Generation("raw text", finish_reason, 100, 20, confidence),
     )
 
 
@@ -77,8 +83,10 @@ class FakeReader:
     """
 
     page_count: int = 1
+    kind: DocumentKind = DocumentKind.PDF
     inspect_error: Exception | None = None
     ends: dict[int, Exception] = field(default_factory=dict)
+    finish_reasons: dict[int, FinishReason] = field(default_factory=dict)
     deltas: Sequence[PageDelta] = ()
     pause_s: float = 0
     hold: asyncio.Event | None = None
@@ -87,12 +95,13 @@ class FakeReader:
     documents: list[bytes] = field(default_factory=list)
     requests: list[PageRequest] = field(default_factory=list)
     flags: dict[str, bool] = field(default_factory=dict)
+    writings: list[Writing] = field(default_factory=list)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         self.documents.append(document)
         if self.inspect_error is not None:
             raise self.inspect_error
-        return DocumentInfo(DocumentKind.PDF, "application/pdf", self.page_count, len(document))
+        return DocumentInfo(self.kind, "application/pdf", self.page_count, len(document))
 
     async def read(
         self,
@@ -103,8 +112,10 @@ class FakeReader:
         stream: bool = False,
         confidence: bool = False,
         figures: bool = False,
+        writing: Writing = PLAIN_WRITING,
     ) -> AsyncGenerator[PageEvent, None]:
         self.requests.append(request)
+        self.writings.append(writing)
         self.flags = {"stream": stream, "confidence": confidence, "figures": figures}
         self.began.set()
         try:
@@ -124,7 +135,12 @@ class FakeReader:
                     raise error
                 else:
                     yield PageDone(
-                        page_result(index, confidence=0.9 if confidence else None, figures=figures)
+                        page_result(
+                            index,
+                            confidence=0.9 if confidence else None,
+                            figures=figures,
+                            finish_reason=self.finish_reasons.get(index, FinishReason.STOP),
+                        )
                     )
         finally:
             self.closed.set()

@@ -22,7 +22,7 @@ from deployments.types import (
     Task,
 )
 from serve_app.page_reader import PageReader, ReadingSettings
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, Writing
 
 
 class Stages:
@@ -36,6 +36,7 @@ class Stages:
         self.delay = delay
         self.running = self.most_running = 0
         self.tried: list[tuple[bool, int]] = []
+        self.options: list[GenerationOptions] = []
         self.freed, self.both_running = asyncio.Event(), asyncio.Event()
 
     async def hold(self, document: bytes) -> bytes:
@@ -58,6 +59,7 @@ class Stages:
         yield await self.read(page, options)
 
     async def read(self, page: PreparedPage, options: GenerationOptions) -> Generation:
+        self.options.append(options)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         if self.running == 2:
@@ -127,6 +129,15 @@ async def test_a_page_that_runs_away_climbs_the_ladder_and_the_last_rung_stands(
     ended = await events(Stages(loops=9), [0])
     assert done(ended[0]).generation.finish_reason is FinishReason.RUNAWAY
     assert done(ended[0]).attempts == 3
+
+
+async def test_how_the_engine_writes_can_be_said() -> None:
+    stages = Stages(loops=9)
+    reader = PageReader(stages, ReadingSettings())
+    async with aclosing(reader.read(b"", [0], PageRequest(), writing=Writing(7, 0.5, retry=False))) as ended:
+        (event,) = [event async for event in ended]
+    assert done(event).generation.finish_reason is FinishReason.RUNAWAY, "not read again"
+    assert [(options.max_tokens, options.temperature) for options in stages.options] == [(7, 0.5)]
 
 
 def test_a_page_without_tiles_has_no_rung_twice() -> None:

@@ -5,14 +5,16 @@ import time
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_app.api import errors, openapi, routes
+from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
 from serve_app.api.jobs import JobService
 from serve_app.api.jobs import router as job_routes
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
+from serve_app.fetching import Fetcher
 from serve_app.reading import Reader
+from serve_app.searchable_pdf import SearchablePdfs
 
 API_VERSION = "1"
 
@@ -24,7 +26,11 @@ DESCRIPTION = (
 
 
 def create_app(
-    reader: Reader, settings: ApiSettings, status: ServiceStatus, jobs: JobService | None = None
+    reader: Reader,
+    settings: ApiSettings,
+    status: ServiceStatus,
+    jobs: JobService | None = None,
+    fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -33,14 +39,22 @@ def create_app(
         settings: of the interface.
         status: of what stands behind it.
         jobs: the runner of jobs and what belongs to it; None leaves their routes out.
+        fetcher: of documents at addresses; None makes the one that the settings mean.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
     )
     app.state.service = routes.Service(
-        reader, settings, status, Admission(settings.max_concurrent_requests), int(time.time())
+        reader,
+        settings,
+        status,
+        Admission(settings.max_concurrent_requests),
+        fetcher or Fetcher(settings.fetch),
+        SearchablePdfs(settings.max_pdf_processes),
+        int(time.time()),
     )
     app.include_router(routes.router)
+    app.include_router(chat.router)
     if jobs is not None:
         app.state.jobs = jobs
         app.include_router(job_routes)

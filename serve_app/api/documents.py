@@ -6,26 +6,46 @@ import binascii
 
 from deployments.errors import DocumentTooLarge, InvalidRequest
 from serve_app.api.schemas import DocumentReference, FileReference, ImageUrlReference
+from serve_app.fetching import Fetcher
 
-_SEND = "send the file as a data URI (data:application/pdf;base64,…) or as multipart/form-data."
+_SEND = (
+    "send the file as a data URI (data:application/pdf;base64,…), as an http or https address, or as "
+    "multipart/form-data."
+)
 
 
-async def referenced_document(reference: DocumentReference, max_bytes: int) -> bytes:
+async def referenced_document(reference: DocumentReference, max_bytes: int, fetcher: Fetcher) -> bytes:
     """Return the document that a reference means.
 
     Raises:
-        InvalidRequest: it is no data URI with base64; addresses elsewhere are not fetched.
+        InvalidRequest: it is a file uploaded earlier, or as `document_at`.
         DocumentTooLarge: it has more bytes than allowed.
     """
     if isinstance(reference, FileReference):
         raise InvalidRequest(f"Files can't be uploaded beforehand here: {_SEND}", "document.file_id")
     param = "document.image_url" if isinstance(reference, ImageUrlReference) else "document.document_url"
-    scheme = reference.url[:16].partition(":")[0].strip().lower()
+    return await document_at(reference.url, param, max_bytes, fetcher)
+
+
+async def document_at(address: str, param: str, max_bytes: int, fetcher: Fetcher) -> bytes:
+    """Return the document at an address, or in it.
+
+    Args:
+        address: a data URI with base64, or an http or https address.
+        param: the field that it stands in.
+        max_bytes: largest document.
+        fetcher: fetches it.
+
+    Raises:
+        InvalidRequest: the address is of no such kind, or can't be fetched.
+        DocumentTooLarge: it has more bytes than allowed.
+    """
+    scheme = address[:16].partition(":")[0].strip().lower()
     if scheme in ("http", "https"):
-        raise InvalidRequest(f"This service does not fetch addresses: {_SEND}", param)
+        return await fetcher.fetch(address.strip(), max_bytes, param)
     if scheme != "data":
         raise InvalidRequest(f"The address is of no kind that can be read: {_SEND}", param)
-    return await asyncio.to_thread(_decoded, reference.url, param, max_bytes)
+    return await asyncio.to_thread(_decoded, address, param, max_bytes)
 
 
 def _decoded(uri: str, param: str, max_bytes: int) -> bytes:

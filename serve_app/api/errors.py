@@ -70,7 +70,10 @@ def invalid_request(error: ValidationError | RequestValidationError) -> InvalidR
         case "extra_forbidden":
             message = f"There is no field {param}; leave it out."
         case "union_tag_not_found" | "union_tag_invalid":
-            message = "A document needs a type: 'document_url' or 'image_url'."
+            types = (
+                "'document_url' or 'image_url'" if param == "document" else "'text', 'image_url' or 'file'"
+            )
+            message = f"{param} needs a type: {types}."
         case "json_invalid":
             return InvalidRequest("The body is not valid JSON.")
         case _:
@@ -85,6 +88,8 @@ def _param(location: tuple[int | str, ...]) -> str:
         parts[:1] = []
     if parts[:1] == ["document"]:
         parts[1:2] = []  # the union's tag, which is in no request
+    elif parts[:1] == ["messages"]:
+        parts[4:5] = []
     return ".".join(part for part in parts if part not in _UNION_MEMBERS)[:_MAX_PARAM_CHARS]
 
 

@@ -25,8 +25,9 @@ from serve_app.api.routes import ServiceOf, place
 from serve_app.api.schemas import JobOptions, JobRequest, OcrOptions, dump
 from serve_app.api.streaming import HEARTBEAT, EventStream, server_sent_event
 from serve_app.api.uploads import read_upload
+from serve_app.formats import ResultFormat, accepted, disposition
 from serve_app.jobs.models import JobList, JobRecord, JobState, JobStatus, Webhook, new_id
-from serve_app.jobs.results import ResultFormat, result
+from serve_app.jobs.results import result
 from serve_app.jobs.service import Jobs
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
@@ -91,7 +92,9 @@ async def submit(request: Request, service: ServiceOf, jobs: JobsOf, owner: Owne
     can be had from `/v1/jobs/{id}/result` until the job expires.
     """
     deadline = asyncio.get_running_loop().time() + service.settings.request_timeout_s
-    upload = await read_upload(request, service.settings, deadline, form=JobOptions, body=JobRequest)
+    upload = await read_upload(
+        request, service.settings, service.fetcher, deadline, form=JobOptions, body=JobRequest
+    )
     options = JobOptions.model_validate(upload.options.model_dump(exclude_unset=True, exclude={"document"}))
     if options.stream:
         raise InvalidRequest(_NO_STREAM, "stream")
@@ -103,6 +106,7 @@ async def submit(request: Request, service: ServiceOf, jobs: JobsOf, owner: Owne
         id=new_id(),
         owner=owner,
         model=service.model_name,
+        name=upload.name,
         options=OcrOptions.model_validate(options.model_dump(exclude_unset=True, exclude={"webhook"})),
         media_type=begun.info.media_type,
         size_bytes=begun.info.size_bytes,
@@ -161,7 +165,7 @@ async def cancel(id: _Id, jobs: JobsOf, owner: OwnerOf) -> JobStatus:  # noqa: A
     "/{id}/events",
     summary="A job's progress as it happens",
     status_code=200,
-    response_class=EventStream,
+    response_class=StreamingResponse,
     responses=jobs_openapi.EVENTS_RESPONSES,
 )
 async def events(
@@ -214,12 +218,15 @@ async def job_result(
     id: _Id,  # noqa: A002 - the route's name
     jobs: JobsOf,
     owner: OwnerOf,
-    format: ResultFormat = ResultFormat.JSON,  # noqa: A002 - the parameter's name
+    request: Request,
+    service: ServiceOf,
+    format: ResultFormat | None = None,  # noqa: A002 - the parameter's name
 ) -> Response:
     """Return the pages of a job that is done.
 
     They come as the reply of `/v1/ocr` (`json`), as one text (`markdown`) or web page (`html`), with figures
-    and tables as files (`zip`), or as a searchable PDF (`pdf`).
+    and tables as files (`zip`), or as a searchable PDF (`pdf`). Without `format` the job's own counts, then
+    the header Accept.
     """
     record = await jobs.jobs.record(id, owner)
     match record.state:
@@ -229,13 +236,9 @@ async def job_result(
             raise NoResult("The job was cancelled; it has no result.")
         case JobState.FAILED if record.error is not None:
             raise NoResult(f"The job failed: {record.error.message}")
-    pieces = await result(jobs.store, record, format)
-    name = f"{record.id}.{format.suffix}"
-    return StreamingResponse(
-        pieces,
-        media_type=format.media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    chosen = format or record.options.format or accepted(request.headers.get("accept", ""))
+    pieces = await result(jobs.store, record, chosen, service.pdfs)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if chosen is not ResultFormat.JSON:
+        headers["Content-Disposition"] = disposition(record.name, chosen)
+    return StreamingResponse(pieces, media_type=chosen.media_type, headers=headers)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serve_app.api.openapi import ONE_PIXEL, PAGE, REF, errors, json_example
+from serve_app.api.openapi import ONE_PIXEL, PAGE, REF, error, errors, json_example
 
 _JOB = {
     "id": "job-019f2d8e5a003f6c1b7de24a9c5807e1d2b3",
@@ -38,6 +38,12 @@ _USAGE = {
 _EVENTS = (
     'event: progress\ndata: {"id":"job-019f…","object":"job","state":"running",…}\n\n'
     'event: end\ndata: {"id":"job-019f…","object":"job","state":"done",…}\n\n'
+)
+_NOT_FOUND = error("There is no such job", "job_not_found", "There is no such job; it may have been deleted.")
+_NO_RESULT = error(
+    "There is no result",
+    "no_result",
+    "The job has not ended; ask for its result once its state is 'done'.",
 )
 
 
@@ -83,14 +89,16 @@ LIST_RESPONSES: Responses = {
     },
     **errors(400, 503),
 }
-STATUS_RESPONSES: Responses = {200: {"content": json_example(_JOB)}, **errors(404, 503)}
+STATUS_RESPONSES: Responses = {200: {"content": json_example(_JOB)}, **errors(503), 404: _NOT_FOUND}
 DELETE_RESPONSES: Responses = {
     200: {"content": json_example({**_QUEUED, "state": "cancelled", "ended_at": 1780000020.0})},
-    **errors(404, 503),
+    404: _NOT_FOUND,
+    **errors(503),
 }
 EVENTS_RESPONSES: Responses = {
     200: {"description": "Progress", "content": _text("text/event-stream", _EVENTS)},
-    **errors(404, 429, 503),
+    404: _NOT_FOUND,
+    **errors(429, 503),
 }
 RESULT_RESPONSES: Responses = {
     200: {
@@ -103,5 +111,7 @@ RESULT_RESPONSES: Responses = {
             **_file("application/pdf"),
         },
     },
-    **errors(400, 404, 409, 500, 503),
+    404: _NOT_FOUND,
+    409: _NO_RESULT,
+    **errors(400, 500, 503),
 }

@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI can't derive from the routes.
 
-The bodies of `/v1/ocr` and `/v1/jobs` are read by hand (JSON or multipart), so their schemas are added here.
+Bodies are read by hand (JSON or multipart, within limits), so their schemas are added here.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from serve_app.api.chat_schemas import ChatRequest
 from serve_app.api.schemas import ErrorReply, JobOptions, JobRequest, OcrOptions, OcrRequest
 
 _FASTAPIS_OWN = "HTTPValidationError"
@@ -62,6 +63,16 @@ _EVENTS = (
     'event: done\ndata: {"model":"DeepSeek-OCR-2","usage_info":…}\n\n'
 )
 
+_FILES: dict[str, Any] = {
+    "text/markdown": {
+        "schema": {"type": "string"},
+        "example": "<!-- page 1 -->\n\n# Earnings\n\n![page-0001-img-0.png](page-0001-img-0.png)\n",
+    },
+    "text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html>…"},
+    "application/zip": {"schema": {"type": "string", "format": "binary"}, "example": "document.zip"},
+    "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "document.pdf"},
+}
+
 _ERRORS: dict[int, tuple[str, str, str, str]] = {
     400: (
         "A field is wrong",
@@ -70,15 +81,9 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "invalid_request_error",
     ),
     404: (
-        "There is no such job",
-        "job_not_found",
-        "There is no such job; it may have been deleted.",
-        "invalid_request_error",
-    ),
-    409: (
-        "There is no result",
-        "no_result",
-        "The job has not ended; ask for its result once its state is 'done'.",
+        "The model does not run here",
+        "model_not_found",
+        "The model 'gpt-4o' does not run here; ask for 'DeepSeek-OCR-2'.",
         "invalid_request_error",
     ),
     413: (
@@ -131,17 +136,17 @@ def json_example(example: object) -> dict[str, Any]:
     return {"application/json": {"example": example}}
 
 
+def error(description: str, code: str, message: str, type_: str = "invalid_request_error") -> dict[str, Any]:
+    """Return a route's reply for an error, with an example."""
+    example = {"error": {"code": code, "message": message, "type": type_}}
+    return {"description": description, "model": ErrorReply, "content": json_example(example)}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the replies of a route for errors of these statuses."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        description, code, message, type_ = _ERRORS[status]
-        example = {"error": {"code": code, "message": message, "type": type_}}
-        responses[status] = {
-            "description": description,
-            "model": ErrorReply,
-            "content": json_example(example),
-        }
+        responses[status] = error(*_ERRORS[status])
         if status in (429, 503):
             responses[status]["headers"] = {
                 "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
@@ -153,7 +158,8 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
         "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
-        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
+        | _FILES,
     },
     **errors(400, 413, 415, 422, 429, 500, 503, 504),
 }
@@ -218,7 +224,7 @@ def install(app: FastAPI) -> None:
 def _request_schemas() -> dict[str, Any]:
     """Return the schemas of the bodies that are read by hand."""
     _, schema = models_json_schema(
-        [(model, "validation") for model in (OcrOptions, OcrRequest, JobOptions, JobRequest)],
+        [(each, "validation") for each in (OcrOptions, OcrRequest, JobOptions, JobRequest, ChatRequest)],
         ref_template=REF,
     )
     schemas: dict[str, Any] = schema["$defs"]

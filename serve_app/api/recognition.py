@@ -11,7 +11,15 @@ from deployments.types import DocumentInfo, PageRequest, Task
 from serve_app.api import page_ranges
 from serve_app.api.errors import internal_error
 from serve_app.api.schemas import OcrOptions
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, Reader
+from serve_app.reading import (
+    PLAIN_WRITING,
+    PageDelta,
+    PageDone,
+    PageEvent,
+    PageFailed,
+    Reader,
+    Writing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +70,12 @@ async def begin(
 
 
 async def events(
-    reader: Reader, recognition: Recognition, *, stream: bool, deadline: float | None = None
+    reader: Reader,
+    recognition: Recognition,
+    *,
+    stream: bool,
+    deadline: float | None = None,
+    writing: Writing = PLAIN_WRITING,
 ) -> AsyncGenerator[PageEvent, None]:
     """Read the pages; each ends in exactly one `PageDone` or `PageFailed`.
 
@@ -74,9 +87,12 @@ async def events(
         recognition: what `begin` gave.
         stream: whether deltas come.
         deadline: on the event loop's clock.
+        writing: how the engine writes.
     """
     options = recognition.options
-    figures = bool(options.include_image_base64)
+    figures = bool(options.include_image_base64) or (
+        options.format is not None and options.format.has_figures
+    )
     request = PageRequest(options.task, options.prompt, options.crop, options.dpi, keep_image=figures)
     missing = dict.fromkeys(recognition.pages)
     reading = reader.read(
@@ -86,6 +102,7 @@ async def events(
         stream=stream,
         confidence=options.confidence_scores_granularity is not None,
         figures=figures,
+        writing=writing,
     )
     async with aclosing(reading):
         while missing:

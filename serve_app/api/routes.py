@@ -2,23 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from deployments.errors import InvalidRequest
 from serve_app.api import openapi, recognition
 from serve_app.api.admission import Admission
 from serve_app.api.disconnects import unless_disconnected
+from serve_app.api.downloads import download
 from serve_app.api.replies import ReplyWriter, collect
 from serve_app.api.request_log import note
-from serve_app.api.schemas import Health, ModelCard, ModelList, OcrReply, Readiness, dump
+from serve_app.api.schemas import Health, ModelCard, ModelList, OcrOptions, OcrReply, Readiness, dump
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.api.streaming import EventStream, stream_events
 from serve_app.api.uploads import Upload, read_upload
+from serve_app.fetching import Fetcher
+from serve_app.formats import ResultFormat, accepted
 from serve_app.reading import Reader
+from serve_app.searchable_pdf import SearchablePdfs
 
 router = APIRouter()
 
@@ -32,6 +37,8 @@ class Service:
         settings: of the interface.
         status: of what stands behind it.
         admission: of documents.
+        fetcher: of documents at addresses.
+        pdfs: makes searchable PDFs.
         began: unix time.
     """
 
@@ -39,6 +46,8 @@ class Service:
     settings: ApiSettings
     status: ServiceStatus
     admission: Admission
+    fetcher: Fetcher
+    pdfs: SearchablePdfs
     began: int
 
     @property
@@ -81,10 +90,30 @@ async def ocr(request: Request, service: ServiceOf) -> Response:
     A page that can't be read carries an `error` and leaves the others whole; the status is 200 as soon
     as one page succeeded. With `stream` the reply is server-sent events: `start`, then for each page
     `page.delta` as text comes and `page.done` or `page.error`, and at the end `done` or `error`.
+
+    With `format`, or by the header Accept, the reply is a file instead: Markdown, a web page, a zip file
+    with figures and tables, or a searchable PDF. Its header `X-Pages-Failed` names pages that could not be
+    read.
     """
     deadline = asyncio.get_running_loop().time() + service.settings.request_timeout_s
-    upload = await read_upload(request, service.settings, deadline)
+    upload = await read_upload(request, service.settings, service.fetcher, deadline)
+    upload = replace(upload, options=_with_format(upload.options, request.headers.get("accept", "")))
     return await unless_disconnected(request.receive, _reply(request, service, upload, deadline))
+
+
+def _with_format(options: OcrOptions, accept: str) -> OcrOptions:
+    """Return options that say the reply's format.
+
+    Raises:
+        InvalidRequest: a stream of files is asked for.
+    """
+    if options.stream and options.format not in (None, ResultFormat.JSON):
+        raise InvalidRequest(
+            "A stream has no other format than its events; leave out format or stream.", "format"
+        )
+    if options.stream or options.format is not None:
+        return options
+    return options.model_copy(update={"format": accepted(accept)})
 
 
 async def _reply(request: Request, service: Service, upload: Upload, deadline: float) -> Response:
@@ -103,6 +132,8 @@ async def _reply(request: Request, service: Service, upload: Upload, deadline: f
     events = recognition.events(service.reader, work, stream=options.stream, deadline=deadline)
     if options.stream:
         return EventStream(stream_events(events, work, writer, service.settings))
+    if options.format not in (None, ResultFormat.JSON):
+        return await download(events, work, options.format, upload.name, service.pdfs, deadline)
     reply = await collect(events, writer, work.info)
     note(request.scope, pages_read=writer.pages_read)
     return Response(dump(reply), media_type="application/json")

@@ -21,6 +21,7 @@ from pydantic import (
 from deployments.errors import InvalidRequest
 from deployments.types import MAX_PROMPT_CHARS, BlockType, FinishReason, Task
 from serve_app.api import page_ranges
+from serve_app.formats import ResultFormat
 
 TableFormatName = Literal["markdown", "html"]
 
@@ -81,6 +82,11 @@ class OcrOptions(_Request):
     )
     crop: bool = Field(True, description="Whether the model sees large pages in tiles beside the whole.")
     dpi: int = Field(144, ge=36, le=600, description="Dots per inch at which PDF pages are drawn.")
+    format: ResultFormat | None = Field(
+        None,
+        description="What the reply is: `json`, or a file of Markdown, HTML, zip or searchable PDF; by "
+        "default what the header Accept asks for, else JSON.",
+    )
     stream: bool = Field(False, description="Reply with server-sent events as pages are read.")
     include_raw: bool = Field(False, description="Add the text as the model wrote it.")
     include_blocks: bool = Field(True, description="Add the blocks with their boxes.")
@@ -114,7 +120,7 @@ class DocumentUrlReference(_Request):
     """A PDF or picture by its address."""
 
     type: Literal["document_url"]
-    document_url: str = Field(description="A data URI with base64.")
+    document_url: str = Field(description="A data URI with base64, or an http or https address.")
     document_name: str | None = Field(None, max_length=1_000)
 
     @property
@@ -122,17 +128,27 @@ class DocumentUrlReference(_Request):
         """Return the address."""
         return self.document_url
 
+    @property
+    def name(self) -> str | None:
+        """Return the document's name."""
+        return self.document_name
+
 
 class ImageUrlReference(_Request):
     """A picture by its address."""
 
     type: Literal["image_url"]
-    image_url: str | ImageUrl = Field(description="A data URI with base64.")
+    image_url: str | ImageUrl = Field(description="A data URI with base64, or an http or https address.")
 
     @property
     def url(self) -> str:
         """Return the address."""
         return self.image_url if isinstance(self.image_url, str) else self.image_url.url
+
+    @property
+    def name(self) -> str | None:
+        """Return None: pictures come without a name."""
+        return None
 
 
 class FileReference(_Request):
@@ -140,6 +156,11 @@ class FileReference(_Request):
 
     type: Literal["file"]
     file_id: str
+
+    @property
+    def name(self) -> str | None:
+        """Return None: it is not known."""
+        return None
 
 
 DocumentReference = Annotated[

@@ -1,7 +1,7 @@
 """Replies as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from pydantic import BaseModel
@@ -27,7 +27,12 @@ _LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 def server_sent_event(name: str, data: BaseModel) -> str:
     """Write one event as the HTML standard's section 9.2 defines it, its data in one line."""
-    return f"event: {name}\ndata: {dump(data).translate(_LINE_BREAKS)}\n\n"
+    return f"event: {name}\n{data_line(data)}"
+
+
+def data_line(data: BaseModel) -> str:
+    """Write an event without a name."""
+    return f"data: {dump(data).translate(_LINE_BREAKS)}\n\n"
 
 
 class _Gathered:
@@ -72,45 +77,59 @@ async def stream_events(
     """
     clock = asyncio.get_running_loop().time
     gathered = _Gathered(settings.delta_interval_s)
-    ahead: asyncio.Task[PageEvent | None] | None = None
     info = recognition.info
-    async with aclosing(events):
-        try:
-            yield server_sent_event(
-                "start",
-                StreamStart(model=writer.model, pages=recognition.pages, doc_size_bytes=info.size_bytes),
-            )
-            while True:
-                ahead = ahead or asyncio.create_task(_next(events))
-                wait = settings.heartbeat_s if gathered.due is None else max(0, gathered.due - clock())
-                await asyncio.wait({ahead}, timeout=wait)
-                if not ahead.done():
+
+    def patience() -> float:
+        return settings.heartbeat_s if gathered.due is None else max(0, gathered.due - clock())
+
+    async with aclosing(paced(events, patience)) as pace:
+        yield server_sent_event(
+            "start", StreamStart(model=writer.model, pages=recognition.pages, doc_size_bytes=info.size_bytes)
+        )
+        async for event in pace:
+            match event:
+                case None:
                     yield gathered.take() or HEARTBEAT
-                    continue
-                event, ahead = ahead.result(), None
-                match event:
-                    case PageDelta():
-                        gathered.add(event, clock())
-                        if gathered.due is not None and gathered.due <= clock():
-                            yield gathered.take()
-                    case PageDone(result):
-                        yield gathered.take(result.index) + server_sent_event(
-                            "page.done", writer.page(result)
-                        )
-                    case PageFailed(index, error):
-                        yield gathered.take(index) + server_sent_event(
-                            "page.error", writer.failed_page(index, error)
-                        )
-                    case None:
-                        break
-        finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+                case PageDelta():
+                    gathered.add(event, clock())
+                    if gathered.due is not None and gathered.due <= clock():
+                        yield gathered.take()
+                case PageDone(result):
+                    yield gathered.take(result.index) + server_sent_event("page.done", writer.page(result))
+                case PageFailed(index, error):
+                    yield gathered.take(index) + server_sent_event(
+                        "page.error", writer.failed_page(index, error)
+                    )
     if writer.pages_read == 0 and writer.first_error is not None:
         yield server_sent_event("error", error_reply(writer.first_error))
     else:
         yield server_sent_event("done", StreamDone(model=writer.model, usage_info=writer.usage(info)))
+
+
+async def paced(
+    events: AsyncGenerator[PageEvent, None], patience: Callable[[], float]
+) -> AsyncGenerator[PageEvent | None, None]:
+    """Yield events, and None whenever none came for as long as `patience` says, in seconds.
+
+    One event is read ahead at most. Closing this generator closes `events`.
+    """
+    ahead: asyncio.Task[PageEvent | None] | None = None
+    async with aclosing(events):
+        try:
+            while True:
+                ahead = ahead or asyncio.create_task(_next(events))
+                await asyncio.wait({ahead}, timeout=patience())
+                if not ahead.done():
+                    yield None
+                    continue
+                event, ahead = ahead.result(), None
+                if event is None:
+                    return
+                yield event
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
 
 
 async def _next(events: AsyncGenerator[PageEvent, None]) -> PageEvent | None:

@@ -1,10 +1,12 @@
 """Reading a request's body: multipart or JSON, in memory, within limits."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -15,21 +17,26 @@ from serve_app.api.documents import referenced_document
 from serve_app.api.errors import invalid_request
 from serve_app.api.schemas import OcrOptions, OcrRequest
 from serve_app.api.settings import ApiSettings
+from serve_app.fetching import Fetcher
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _MAX_FORM_FIELDS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A document, and how it is to be read."""
+    """A document, how it is to be read, and its name where the request says one."""
 
     document: bytes
     options: OcrOptions
+    name: str | None = None
 
 
 async def read_upload(
     request: Request,
     settings: ApiSettings,
+    fetcher: Fetcher,
     deadline: float,
     *,
     form: type[OcrOptions] = OcrOptions,
@@ -40,6 +47,7 @@ async def read_upload(
     Args:
         request: whose body has not been read.
         settings: the limits.
+        fetcher: of documents that the body names by their address.
         deadline: on the event loop's clock.
         form: what the fields of a form must be.
         body: what JSON must be.
@@ -50,19 +58,54 @@ async def read_upload(
         DocumentTooLarge: found before the whole body was read.
         ProcessingTimeout: the body came too slowly.
     """
-    media_type = parse_options_header(request.headers.get("content-type"))[0]
-    try:
-        async with asyncio.timeout_at(deadline):
-            match media_type:
-                case b"multipart/form-data":
-                    return await _from_form(request, settings, form)
-                case b"application/json":
-                    return await _from_json(request, settings, body)
-    except TimeoutError:
-        raise ProcessingTimeout("The upload took too long; try again on a faster connection.") from None
+    async with within(deadline):
+        match _media_type(request):
+            case b"multipart/form-data":
+                return await _from_form(request, settings, form)
+            case b"application/json":
+                parsed = await read_json(request, body, settings)
+                document = await referenced_document(parsed.document, settings.max_document_bytes, fetcher)
+                return Upload(document, parsed, parsed.document.name)
     raise UnsupportedMediaType(
         "Send the document as multipart/form-data with the field `file`, or as application/json."
     )
+
+
+@asynccontextmanager
+async def within(deadline: float) -> AsyncIterator[None]:
+    """Bound the time that a request's body and document take to come.
+
+    Raises:
+        ProcessingTimeout: the deadline, on the event loop's clock, has passed.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError:
+        raise ProcessingTimeout("The upload took too long; try again on a faster connection.") from None
+
+
+async def read_json(request: Request, model: type[ModelT], settings: ApiSettings) -> ModelT:
+    """Read a body in JSON.
+
+    Raises:
+        UnsupportedMediaType: it is declared as something else.
+        InvalidRequest: a field is wrong.
+        DocumentTooLarge: found before the whole body was read.
+    """
+    if _media_type(request) != b"application/json":
+        raise UnsupportedMediaType("Send the request as application/json.")
+    body = bytearray()
+    async for piece in _limited(request, settings.max_json_bytes):
+        body += piece
+    try:
+        return await asyncio.to_thread(model.model_validate_json, body)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def _media_type(request: Request) -> bytes:
+    return parse_options_header(request.headers.get("content-type"))[0]
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
@@ -82,18 +125,6 @@ def _too_large(limit: int) -> DocumentTooLarge:
     return DocumentTooLarge(
         f"The request's body is larger than the {limit} bytes allowed; send a smaller file."
     )
-
-
-async def _from_json(request: Request, settings: ApiSettings, model: type[OcrRequest]) -> Upload:
-    body = bytearray()
-    async for piece in _limited(request, settings.max_json_bytes):
-        body += piece
-    try:
-        parsed = await asyncio.to_thread(model.model_validate_json, body)
-    except ValidationError as error:
-        raise invalid_request(error) from None
-    document = await referenced_document(parsed.document, settings.max_document_bytes)
-    return Upload(document, parsed)
 
 
 async def _from_form(request: Request, settings: ApiSettings, model: type[OcrOptions]) -> Upload:
@@ -117,6 +148,6 @@ async def _from_form(request: Request, settings: ApiSettings, model: type[OcrOpt
             options = model.model_validate(fields)
         except ValidationError as error:
             raise invalid_request(error) from None
-        return Upload(await file.read(), options)
+        return Upload(await file.read(), options, file.filename)
     finally:
         await form.close()

@@ -121,7 +121,7 @@ class GraphJobs:
 
 def webhooks(settings: JobSettings) -> Webhooks:
     """Return what calls and checks webhooks."""
-    return Webhooks(settings, PublicPost(loopback=settings.webhook_to_loopback))
+    return Webhooks(settings, PublicPost(private=settings.webhook_to_private_networks))
 
 
 async def _twice(call: Callable[[], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.types import PageResult
+from serve_app.api import page_ranges
 from serve_app.api.schemas import OcrOptions, PageError
 
 _ID = re.compile(r"job-[0-9a-f]{12}[0-9a-f]{32}")
@@ -59,6 +60,7 @@ class JobRecord(BaseModel):
         id: as `new_id` gave it; also the name of the job's folder.
         owner: name of the API key that sent it; empty where there are no keys.
         model: name that the reply carries.
+        name: of the document, as the request says it; for results that are files.
         options: how the document is read.
         page_count: of the document.
         total: pages asked for.
@@ -69,6 +71,7 @@ class JobRecord(BaseModel):
     id: str
     owner: str
     model: str
+    name: str | None = None
     options: OcrOptions
     media_type: str
     size_bytes: int
@@ -80,6 +83,10 @@ class JobRecord(BaseModel):
     ended_at: float | None = None
     error: PageError | None = None
     webhook: Webhook | None = None
+
+    def chosen(self) -> list[int]:
+        """Return the numbers of the pages asked for, in that order."""
+        return page_ranges.select(self.options.pages, self.page_count, self.total)
 
 
 class StoredPage(BaseModel):

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployments.errors import EngineUnavailable, JobNotFound, OcrError, QueueFull
-from serve_app.api import page_ranges
 from serve_app.api.errors import internal_error, page_error
 from serve_app.jobs.lease import Lease
 from serve_app.jobs.models import JobList, JobPages, JobRecord, JobState, JobStatus
@@ -312,7 +311,7 @@ class JobRunner:
         self._changed(job)
         await settled(asyncio.to_thread(self._store.save, record))
         ended = await asyncio.to_thread(self._store.ended_pages, record.id)
-        chosen = page_ranges.select(record.options.pages, record.page_count, record.total)
+        chosen = record.chosen()
         left = [index for index in chosen if index not in ended]
 
         def ended_one(read: bool) -> None:

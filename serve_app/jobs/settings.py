@@ -39,6 +39,7 @@ class JobSettings(BaseModel):
     )
     webhook_attempts: int = Field(8, ge=1, description="How often a webhook is tried, with growing pauses.")
     webhook_timeout_s: float = Field(10, gt=0, description="Longest time for one try.")
-    webhook_to_loopback: bool = Field(
-        False, description="Whether webhooks may go to this machine, also over plain http: for trying things."
+    webhook_to_private_networks: bool = Field(
+        False,
+        description="Whether webhooks may go to loopback and private networks, also over plain http.",
     )

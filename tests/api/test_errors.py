@@ -27,12 +27,16 @@ def tree(root: type[OcrError]) -> Iterator[type[OcrError]]:
 STATUSES = {
     "internal_error": 500,
     "invalid_parameter": 400,
+    "address_refused": 400,
+    "document_unreachable": 400,
+    "model_not_found": 404,
     "unsupported_media_type": 415,
     "invalid_document": 422,
     "empty_document": 422,
     "corrupt_document": 422,
     "encrypted_document": 422,
     "corrupt_page": 422,
+    "document_unavailable": 422,
     "limit_exceeded": 413,
     "document_too_large": 413,
     "too_many_pixels": 413,
@@ -134,8 +138,8 @@ async def test_wrong_fields(fields: dict[str, object], param: str, message: str)
 @pytest.mark.parametrize(
     ("url", "status", "message"),
     [
-        ("https://example.com/a.pdf", 400, "does not fetch addresses"),
-        ("HTTP://example.com/a.pdf", 400, "does not fetch addresses"),
+        ("https://127.0.0.1/a.pdf", 400, "no public address"),
+        ("HTTP://127.0.0.1/a.pdf", 400, "no public address"),
         ("file:///etc/passwd", 400, "of no kind"),
         ("/etc/passwd", 400, "of no kind"),
         ("", 400, "of no kind"),

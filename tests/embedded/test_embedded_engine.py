@@ -65,12 +65,17 @@ def prepared(image: Pixels, prompt: str = "") -> PreparedPage:
     return PreparedPage(0, image.shape[1], image.shape[0], 144, prompt, image)
 
 
-def read(engine: EmbeddedEngine, image: Pixels, task: Task = Task.MARKDOWN, prompt: str = "") -> Generation:
+def read(
+    engine: EmbeddedEngine,
+    image: Pixels,
+    task: Task = Task.MARKDOWN,
+    prompt: str = "",
+    max_tokens: int | None = None,
+) -> Generation:
     async def last() -> Generation:
         pieces: list[str] = []
-        async with aclosing(
-            engine.generate(prepared(image, prompt), GenerationOptions(task, confidence=True))
-        ) as stream:
+        options = GenerationOptions(task, max_tokens=max_tokens, confidence=True)
+        async with aclosing(engine.generate(prepared(image, prompt), options)) as stream:
             async for piece in stream:
                 if isinstance(piece, Generation):
                     assert "".join(pieces) == piece.text
@@ -132,6 +137,18 @@ def test_a_title_and_its_paragraphs(engine: EmbeddedEngine, letter: Pixels) -> N
         "embedded-ppocrv6-tiny",
         EngineInput.PAGE,
     )
+
+
+@pytest.mark.parametrize("task", [Task.MARKDOWN, Task.TEXT])
+def test_a_page_ends_at_the_most_tokens(engine: EmbeddedEngine, letter: Pixels, task: Task) -> None:
+    whole = read(engine, letter, task)
+    cut = read(engine, letter, task, max_tokens=40)
+    assert cut.finish_reason is FinishReason.LENGTH
+    assert cut.output_tokens == 40
+    assert cut.text
+    assert whole.text.startswith(cut.text)
+    enough = read(engine, letter, task, max_tokens=whole.output_tokens)
+    assert (enough.finish_reason, enough.text) == (FinishReason.STOP, whole.text)
 
 
 def test_two_columns_under_a_wide_title(engine: EmbeddedEngine) -> None:

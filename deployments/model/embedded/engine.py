@@ -17,10 +17,11 @@ from deployments.types import EngineInput, FinishReason, Generation, GenerationO
 class EmbeddedEngine:
     """Reads page images with PP-OCR and a layout model on the CPU; implements `Engine`.
 
-    It always writes to the page's end, so its finish reason is `stop`, and the options for sampling
-    and length mean nothing to it. It can't follow instructions: `prompts.wish_of` says what it makes
-    of a custom prompt. A generation's `output_tokens` counts the characters it recognised, each of
-    which its recogniser emits as one label; `confidence` is their mean score.
+    It writes to the page's end, and stops earlier only at `max_tokens` recognised characters, in the
+    block that exceeds them. It does not sample: the options for that mean nothing to it. It can't follow
+    instructions: `prompts.wish_of` says what it makes of a custom prompt. A generation's `output_tokens`
+    counts the characters it recognised, each of which its recogniser emits as one label; `confidence` is
+    their mean score.
     """
 
     name: ClassVar[str] = "embedded"
@@ -65,7 +66,14 @@ class EmbeddedEngine:
 
         self._stops.add(stop)
         work = loop.run_in_executor(
-            self._pool, self._work, page.image, wish_of(options.task, page.prompt), tally, stop, tell
+            self._pool,
+            self._work,
+            page.image,
+            wish_of(options.task, page.prompt),
+            tally,
+            stop,
+            tell,
+            options.max_tokens,
         )
         work.add_done_callback(lambda _: pieces.put_nowait(None))
         written: list[str] = []
@@ -86,8 +94,8 @@ class EmbeddedEngine:
             self._stops.discard(stop)
         yield Generation(
             text="".join(written),
-            finish_reason=FinishReason.STOP,
-            output_tokens=tally.characters,
+            finish_reason=FinishReason.LENGTH if work.result() else FinishReason.STOP,
+            output_tokens=min(tally.characters, options.max_tokens or tally.characters),
             confidence=tally.confidence if options.confidence else None,
             seconds=time.perf_counter() - started,
         )
@@ -115,6 +123,13 @@ class EmbeddedEngine:
         tally: Tally,
         stop: threading.Event,
         tell: Callable[[str], None],
-    ) -> None:
+        max_tokens: int | None,
+    ) -> bool:
+        """Tell the page's pieces; returns whether its text was cut."""
         for piece in self._reader.read(image, wish, tally, stop):
+            excess = 0 if max_tokens is None else tally.characters - max_tokens
+            if excess > 0:
+                tell(piece[: max(len(piece) - excess, 0)])
+                return True
             tell(piece)
+        return False

@@ -1,0 +1,173 @@
+"""The formats in which a read document is given: JSON, Markdown, a web page, a zip file, a searchable PDF."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import BinaryIO
+from urllib.parse import quote
+
+from deployments.postprocess import archive, exports, figures, markdown, webpage
+from deployments.postprocess.markdown import TableFormat
+from deployments.types import BlockType, PageResult
+
+UNREAD = "<!-- this page could not be read -->"
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_NAME_CHARS = 100
+
+
+class ResultFormat(StrEnum):
+    """What a result is written as."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    ZIP = "zip"
+    PDF = "pdf"
+
+    @property
+    def media_type(self) -> str:
+        """The media type, with its charset for text."""
+        return _MEDIA_TYPES[self] + ("; charset=utf-8" if self in (self.MARKDOWN, self.HTML) else "")
+
+    @property
+    def suffix(self) -> str:
+        """The usual ending of a file's name."""
+        return "md" if self is ResultFormat.MARKDOWN else self.value
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether figures are within."""
+        return self in (ResultFormat.HTML, ResultFormat.ZIP)
+
+
+_MEDIA_TYPES = {
+    ResultFormat.JSON: "application/json",
+    ResultFormat.MARKDOWN: "text/markdown",
+    ResultFormat.HTML: "text/html",
+    ResultFormat.ZIP: "application/zip",
+    ResultFormat.PDF: "application/pdf",
+}
+_FORMATS = {media_type: format_ for format_, media_type in _MEDIA_TYPES.items()}
+
+
+def accepted(header: str) -> ResultFormat:
+    """Return the format that an `Accept` header likes best (RFC 9110, section 12.5.1).
+
+    A header that names none of them gets JSON: a client that can't use it is better off with an error
+    of its own than with one of ours that it can't read either.
+    """
+    best, format_ = 0.0, ResultFormat.JSON
+    for choice in header.split(",")[:100]:
+        media_type, *parameters = (part.strip().lower() for part in choice.split(";"))
+        found = _FORMATS.get(media_type)
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        weight = float(quality) if re.fullmatch(r"[01](\.[0-9]{0,3})?", quality) else 0.0
+        if found is not None and weight > best:
+            best, format_ = weight, found
+    return format_
+
+
+def disposition(name: str | None, format_: ResultFormat) -> str:
+    """Return `Content-Disposition` for a document's result (RFC 6266).
+
+    Args:
+        name: the document's, of which the result's is made; the folders and the ending go.
+        format_: of the result.
+    """
+    stem = re.split(r"[/\\]", name or "")[-1].rpartition(".")
+    text = (stem[0] or stem[2])[:_MAX_NAME_CHARS].encode("utf-8", "ignore").decode()
+    plain = _UNSAFE.sub("_", text).strip("._") or "document"
+    value = f'attachment; filename="{plain}.{format_.suffix}"'
+    if plain != text and text.strip():
+        value += f"; filename*=UTF-8''{quote(text, safe='')}.{format_.suffix}"
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a page goes into a result.
+
+    Attributes:
+        table_format: how Markdown has tables; None as the model wrote them.
+        headers: whether running heads stay in.
+        footers: whether running feet stay in.
+        figure_min_size: least width and height of a figure, in pixels.
+        figure_limit: most figures in the whole result.
+    """
+
+    table_format: TableFormat | None = None
+    headers: bool = True
+    footers: bool = True
+    figure_min_size: int = 0
+    figure_limit: int | None = None
+
+    def apply(self, pages: Iterable[PageResult | int]) -> Iterator[PageResult | int]:
+        """Yield pages, one at a time, with what is chosen of them; mere numbers pass."""
+        left = self.figure_limit
+        dropped = {BlockType.HEADER: not self.headers, BlockType.FOOTER: not self.footers}
+        for page in pages:
+            if isinstance(page, int):
+                yield page
+                continue
+            kept = figures.select(page.figures, min_size=self.figure_min_size, limit=left)
+            left = None if left is None else left - len(kept)
+            blocks = tuple(block for block in page.blocks if not dropped.get(block.type, False))
+            yield replace(page, figures=tuple(kept), blocks=blocks)
+
+
+def write(
+    out: BinaryIO, format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
+) -> None:
+    """Write pages as Markdown, as a web page or as a zip file.
+
+    Args:
+        out: a file open for writing.
+        format_: one of these three.
+        pages: in order, with their figures' bytes where the format has figures; the number alone of a
+            page that could not be read, in whose place the Markdown says so.
+        selection: what of them is written.
+
+    Raises:
+        ValueError: another format.
+    """
+    if format_ is ResultFormat.ZIP:
+        archive.write(out, _read(selection.apply(pages)))
+    else:
+        for piece in text_pieces(format_, pages, selection):
+            out.write(piece)
+
+
+def text_pieces(
+    format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
+) -> Iterator[bytes]:
+    """Yield Markdown or a web page as its pages come; see `write`.
+
+    Raises:
+        ValueError: another format.
+    """
+    chosen = selection.apply(pages)
+    match format_:
+        case ResultFormat.MARKDOWN:
+            gap = ""
+            for page in chosen:
+                text = UNREAD if isinstance(page, int) else _markdown(page, selection.table_format)
+                mark = exports.PAGE_MARK.format((page if isinstance(page, int) else page.index) + 1)
+                yield (gap + "\n\n".join(filter(None, (mark, text))) + "\n").encode("utf-8", "replace")
+                gap = "\n"
+        case ResultFormat.HTML:
+            yield from (part.encode("utf-8", "replace") for part in webpage.stream(_read(chosen)))
+        case _:
+            raise ValueError(f"{format_} is written elsewhere")
+
+
+def _read(pages: Iterable[PageResult | int]) -> Iterator[PageResult]:
+    return (page for page in pages if not isinstance(page, int))
+
+
+def _markdown(result: PageResult, table_format: TableFormat | None) -> str:
+    """A page's text, its figures by the names that they have in the zip file."""
+    page = exports.renamed(result)
+    ids = {figure.id for figure in page.figures}
+    return markdown.render(page.blocks, table_format=table_format, figures=ids)
