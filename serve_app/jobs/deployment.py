@@ -7,7 +7,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.errors import StageLost
 from serve_app.graph_stages import GraphStages, ocr_errors
-from serve_app.jobs.models import JobList, JobRecord, JobStatus
+from serve_app.jobs.models import JobList, JobRecord, JobStatus, Progress
 from serve_app.jobs.posting import PublicPost
 from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.settings import JobSettings
@@ -64,9 +64,7 @@ class JobRunnerDeployment:
         """Return where a job stands."""
         return await self._runner.status(id_, owner)
 
-    async def wait(
-        self, id_: str, owner: str, seen: tuple[str, int, int] | None, timeout_s: float
-    ) -> JobStatus:
+    async def wait(self, id_: str, owner: str, seen: Progress | None, timeout_s: float) -> JobStatus:
         """Return where a job stands once that has changed, or after a while."""
         return await self._runner.wait(id_, owner, seen, timeout_s)
 
@@ -104,9 +102,7 @@ class GraphJobs:
         """Return where a job stands."""
         return await _twice(lambda: self._runner.status.remote(id_, owner))
 
-    async def wait(
-        self, id_: str, owner: str, seen: tuple[str, int, int] | None, timeout_s: float
-    ) -> JobStatus:
+    async def wait(self, id_: str, owner: str, seen: Progress | None, timeout_s: float) -> JobStatus:
         """Return where a job stands once that has changed, or after a while."""
         return await _twice(lambda: self._runner.wait.remote(id_, owner, seen, timeout_s))
 

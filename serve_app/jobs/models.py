@@ -16,6 +16,9 @@ _ID = re.compile(r"job-[0-9a-f]{12}[0-9a-f]{32}")
 
 MAX_URL_CHARS = 2_000
 
+Progress = tuple[str, int, int, str | None]
+"""What a user sees of a job's progress; see `JobStatus.progress`."""
+
 
 class JobState(StrEnum):
     """Where a job stands."""
@@ -125,9 +128,9 @@ class JobStatus(BaseModel):
     webhook: Literal["waiting", "pending", "delivered", "failed"] | None = None
 
     @property
-    def progress(self) -> tuple[str, int, int]:
+    def progress(self) -> Progress:
         """What must differ for the job to count as changed."""
-        return (self.state.value, self.pages.done, self.pages.failed)
+        return (self.state.value, self.pages.done, self.pages.failed, self.webhook)
 
 
 class JobList(BaseModel):

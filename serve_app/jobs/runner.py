@@ -21,7 +21,7 @@ from typing import Any
 from deployments.errors import EngineUnavailable, JobNotFound, OcrError, QueueFull
 from serve_app.api.errors import internal_error, page_error
 from serve_app.jobs.lease import Lease
-from serve_app.jobs.models import JobList, JobPages, JobRecord, JobState, JobStatus
+from serve_app.jobs.models import JobList, JobPages, JobRecord, JobState, JobStatus, Progress
 from serve_app.jobs.reading import PageSource, read_pages, settled
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
@@ -128,9 +128,7 @@ class JobRunner:
         await self._owned()
         return self._status(self._find(id_, owner))
 
-    async def wait(
-        self, id_: str, owner: str, seen: tuple[str, int, int] | None, timeout_s: float
-    ) -> JobStatus:
+    async def wait(self, id_: str, owner: str, seen: Progress | None, timeout_s: float) -> JobStatus:
         """Return where a job stands, as soon as that is something else than was seen, or after a while.
 
         Args:
@@ -346,6 +344,7 @@ class JobRunner:
             return
         delivered = await self._webhooks.deliver(webhook.url, self._status(job))
         webhook.state = "delivered" if delivered else "failed"
+        self._changed(job)
         try:
             await settled(asyncio.to_thread(self._store.save, job.record))
         except OSError:

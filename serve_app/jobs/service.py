@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from serve_app.jobs.models import JobList, JobRecord, JobStatus
+from serve_app.jobs.models import JobList, JobRecord, JobStatus, Progress
 
 
 class Jobs(Protocol):
@@ -20,9 +20,7 @@ class Jobs(Protocol):
         """Return where a job stands."""
         ...
 
-    async def wait(
-        self, id_: str, owner: str, seen: tuple[str, int, int] | None, timeout_s: float
-    ) -> JobStatus:
+    async def wait(self, id_: str, owner: str, seen: Progress | None, timeout_s: float) -> JobStatus:
         """Return where a job stands once that has changed, or after a while."""
         ...
 

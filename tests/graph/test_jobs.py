@@ -82,7 +82,9 @@ def page_files(folder: Path, id_: str) -> dict[str, tuple[int, int]]:
 
 def kill_replica(deployment: str) -> None:
     actors = [
-        actor for actor in ray.util.list_named_actors(all_namespaces=True) if f"#{deployment}#" in actor["name"]
+        actor
+        for actor in ray.util.list_named_actors(all_namespaces=True)
+        if f"#{deployment}#" in actor["name"]
     ]
     assert actors
     for actor in actors:
