@@ -76,7 +76,12 @@ def build_app(
     choice = choose_engine(settings.model, resources.gpus)
     scaling = sized(settings.scaling, settings.model, choice.name, resources)
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
-        settings.limits, settings.views, choice.takes, settings.model.vllm.model, settings.model.vllm.revision
+        settings.limits,
+        settings.sandbox,
+        settings.views,
+        choice.takes,
+        settings.model.vllm.model,
+        settings.model.vllm.revision,
     )
     if create is None:
         threads = max(round(scaling.model.num_cpus or 1), 1)
