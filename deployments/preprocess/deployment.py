@@ -21,8 +21,8 @@ class PreprocessDeployment:
         model: str,
         revision: str | None,
     ) -> None:
-        tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
         self._sandbox = Sandbox(limits, sandbox) if sandbox.enabled else None
+        tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
         self._preprocessor = Preprocessor(limits, views, takes, tokenizer, self._sandbox)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
