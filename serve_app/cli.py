@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from deployments.errors import OcrError
+from serve_app.jobs.commands import jobs
 from serve_app.settings import FILE_VARIABLE, Settings, load_settings
 
 
@@ -112,6 +113,9 @@ def doctor() -> None:
     from serve_app.doctor import report
 
     click.echo(report(_settings()))
+
+
+cli.add_command(jobs)
 
 
 def _settings(**overrides: dict[str, Any]) -> Settings:
