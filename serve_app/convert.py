@@ -150,7 +150,12 @@ def _contents(file: Path, max_bytes: int) -> bytes:
 
 
 def run_convert(
-    files: Sequence[Path], out: Path, server: str | None, settings: Settings, options: dict[str, Any]
+    files: Sequence[Path],
+    out: Path,
+    server: str | None,
+    settings: Settings,
+    options: dict[str, Any],
+    api_key: str | None = None,
 ) -> int:
     """Convert files as the command was told, and return its exit code.
 
@@ -160,6 +165,7 @@ def run_convert(
         server: address of a running service; None converts in this process.
         settings: the whole tree.
         options: fields of `OcrOptions`; None leaves the default.
+        api_key: for the service.
 
     Raises:
         InvalidRequest: an option is wrong.
@@ -170,13 +176,18 @@ def run_convert(
         asked = OcrOptions.model_validate({**given, "include_image_base64": True})
     except ValidationError as error:
         raise invalid_request(error) from error
-    report = asyncio.run(_run(files, out, server, settings, asked))
+    report = asyncio.run(_run(files, out, server, settings, asked, api_key))
     click.echo(f"dsocr: {report}", err=True)
     return report.exit_code
 
 
 async def _run(
-    files: Sequence[Path], out: Path, server: str | None, settings: Settings, options: OcrOptions
+    files: Sequence[Path],
+    out: Path,
+    server: str | None,
+    settings: Settings,
+    options: OcrOptions,
+    api_key: str | None,
 ) -> ConversionReport:
     converter: Converter
     if server is None:
@@ -185,7 +196,7 @@ async def _run(
 
         converter = local_converter(settings)
     else:
-        converter = ServiceClient(server)
+        converter = ServiceClient(server, api_key=api_key)
     try:
         return await convert(files, out, converter, options, max_bytes=settings.limits.max_bytes)
     finally:

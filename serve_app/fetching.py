@@ -18,7 +18,7 @@ import httpcore
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.errors import AddressRefused, DocumentTooLarge, DocumentUnreachable
+from deployments.errors import AddressRefused, DocumentTooLarge, DocumentUnavailable
 from serve_app.addresses import is_allowed, is_plain_host
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -93,7 +93,7 @@ class Fetcher:
 
         Raises:
             AddressRefused: it, or one that it redirects to, is none that may be fetched; nothing was sent.
-            DocumentUnreachable: its server can't be reached, took too long, or answered with an error.
+            DocumentUnavailable: its server can't be reached, took too long, or answered with an error.
             DocumentTooLarge: it holds more bytes than allowed.
         """
         if not self._settings.enabled:
@@ -110,12 +110,12 @@ class Fetcher:
                         return found
                     url = checked(str(url.join(found)), param)
         except TimeoutError:
-            raise DocumentUnreachable(
+            raise DocumentUnavailable(
                 f"The document did not arrive within {limit:g} seconds.", param
             ) from None
         except httpx.InvalidURL:
             raise AddressRefused("The address redirects to one that can't be read.", param) from None
-        raise DocumentUnreachable("The address redirects too often; send the last one.", param)
+        raise DocumentUnavailable("The address redirects too often; send the last one.", param)
 
     async def _get(self, url: httpx.URL, max_bytes: int, param: str | None) -> bytes | str:
         """Return a document, or the address that another one redirects to."""
@@ -132,18 +132,18 @@ class Fetcher:
                 if response.status in _REDIRECTS and b"location" in fields:
                     return fields[b"location"].decode("latin-1")
                 if response.status != 200:
-                    raise DocumentUnreachable(
+                    raise DocumentUnavailable(
                         f"The document's server answered with status {response.status}.", param
                     )
                 if fields.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-                    raise DocumentUnreachable("The document's server sent it compressed, unasked.", param)
+                    raise DocumentUnavailable("The document's server sent it compressed, unasked.", param)
                 return await _body(response, fields.get(b"content-length", b""), max_bytes, param)
         except NoPublicAddress:
             raise AddressRefused(
                 f"No document can be fetched from {url.host}: it has no public address.", param
             ) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise DocumentUnreachable(
+            raise DocumentUnavailable(
                 f"The server {url.host} can't be reached or broke off.", param
             ) from error
 

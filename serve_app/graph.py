@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application, Deployment
@@ -20,10 +19,13 @@ from deployments.model.selection import EngineChoice, choose_engine, create_engi
 from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
+from serve_app.api.authentication import check_protection
 from serve_app.api.jobs import JobService
+from serve_app.cluster import cluster_resources
 from serve_app.graph_stages import GraphStages
 from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
 from serve_app.jobs.store import JobStore
+from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
 from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, job_places, sized
@@ -45,6 +47,7 @@ class IngressDeployment:
         postprocess: DeploymentHandle[Any],
         jobs: DeploymentHandle[Any],
     ) -> None:
+        log_to_stderr()
         self._settings = settings
         self._choice = choice
         self._stages = GraphStages(preprocess, model, postprocess)
@@ -56,7 +59,7 @@ class IngressDeployment:
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        return create_app(reader, self._settings.api, status, jobs)
+        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host)
 
 
 def build_app(
@@ -70,8 +73,9 @@ def build_app(
         create: makes each Model replica's engine; None makes the one that the settings mean.
 
     Raises:
-        ConfigurationError: the engine that the settings name can't run.
+        ConfigurationError: the engine that the settings name can't run, or the service would be open to all.
     """
+    check_protection(settings.api, settings.http.host)
     resources = resources or cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
     scaling = sized(settings.scaling, settings.model, choice.name, resources)
@@ -106,14 +110,6 @@ def app_builder(args: dict[str, Any]) -> Application:
     return build_app(load_settings(_nested(args)))
 
 
-def cluster_resources() -> Resources:
-    """Return the CPUs and GPUs of the cluster that Ray is connected to, connecting if it is not."""
-    if not ray.is_initialized():
-        ray.init()
-    totals = ray.cluster_resources()
-    return Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
-
-
 def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
     """Return a stage with its replicas, resources and limits."""
     options: dict[str, Any] = {
@@ -124,6 +120,7 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
+        "logging_config": {"log_level": "WARNING"},
         "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
         "autoscaling_config": {
             "min_replicas": scaling.min_replicas,

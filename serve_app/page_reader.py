@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ from deployments.types import (
     PageResult,
 )
 from serve_app.attempts import climb
+from serve_app.fair_places import FairPlaces
 from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
 
@@ -45,7 +46,7 @@ class ReadingSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[DocumentT]):
-    """What all pages of one call share."""
+    """What all pages of one call share; `share` stands for the document where places are shared out."""
 
     document: DocumentT
     request: PageRequest
@@ -53,10 +54,12 @@ class _Job(Generic[DocumentT]):
     confidence: bool
     figures: bool
     writing: Writing = PLAIN_WRITING
+    caller: str = ""
+    share: object = field(default_factory=object)
 
 
 class PageReader(Generic[DocumentT, PreparedT]):
-    """Reads the pages of documents, a bounded number at once over all documents.
+    """Reads the pages of documents, a bounded number at once over all documents, shared out fairly.
 
     A page that runs away is tried again as the ladder of its task says. A page whose replica died
     under it is tried once more. Whatever else fails is that page's error and leaves the others whole.
@@ -65,7 +68,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
     def __init__(self, stages: Stages[DocumentT, PreparedT], settings: ReadingSettings) -> None:
         self._stages = stages
         self._settings = settings
-        self._places = asyncio.Semaphore(settings.max_pages_in_flight)
+        self._places = FairPlaces(settings.max_pages_in_flight)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         """Return what a document is; see `serve_app.reading.Reader`."""
@@ -81,10 +84,11 @@ class PageReader(Generic[DocumentT, PreparedT]):
         confidence: bool = False,
         figures: bool = False,
         writing: Writing = PLAIN_WRITING,
+        caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
         held = await self._stages.hold(document)
-        job = _Job(held, _with_image(request, figures), stream, confidence, figures, writing)
+        job = _Job(held, _with_image(request, figures), stream, confidence, figures, writing, caller)
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
                 yield event
@@ -101,6 +105,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
         *,
         confidence: bool = False,
         figures: bool = False,
+        caller: str = "",
     ) -> PageDone | PageFailed:
         """Read one page of a held document, for callers that keep their own order of pages.
 
@@ -110,8 +115,10 @@ class PageReader(Generic[DocumentT, PreparedT]):
             request: how the page is read.
             confidence: whether the generation carries its mean token probability.
             figures: whether figures carry their PNG bytes.
+            caller: whose share of the service the page comes from.
         """
-        job = _Job(document, _with_image(request, figures), False, confidence, figures)
+        page_request = _with_image(request, figures)
+        job = _Job(document, page_request, False, confidence, figures, caller=caller, share=id(document))
         return await self._page(job, index, _nobody)
 
     async def _in_order(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
@@ -156,7 +163,10 @@ class PageReader(Generic[DocumentT, PreparedT]):
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended."""
         try:
-            async with asyncio.timeout(self._settings.page_timeout_s), self._places:
+            async with (
+                asyncio.timeout(self._settings.page_timeout_s),
+                self._places.place(job.caller, job.share),
+            ):
                 return PageDone(await self._attempts(job, index, emit))
         except TimeoutError:
             limit = self._settings.page_timeout_s

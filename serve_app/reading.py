@@ -78,6 +78,7 @@ class Reader(Protocol):
         confidence: bool = False,
         figures: bool = False,
         writing: Writing = PLAIN_WRITING,
+        caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages of a document, several at once; each ends in one `PageDone` or `PageFailed`.
 
@@ -92,5 +93,6 @@ class Reader(Protocol):
             confidence: whether generations carry their mean token probability.
             figures: whether figures carry their PNG bytes.
             writing: how the engine writes.
+            caller: whose share of the service the pages come from.
         """
         ...

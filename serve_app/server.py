@@ -1,20 +1,20 @@
 """`dsocr serve`: the graph on this machine, in the foreground."""
 
 import logging
-import os
 import signal
 import socket
 import threading
 
 import click
-import ray
 from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
 
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine
-from serve_app.graph import APP_NAME, build_app, cluster_resources
+from serve_app.api.authentication import check_protection
+from serve_app.cluster import cluster_resources, connected
+from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import Settings
 
 
@@ -22,15 +22,16 @@ def run_server(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then drain and stop.
 
     Raises:
-        ConfigurationError: the port is taken, or the engine can't run here.
+        ConfigurationError: the port is taken, the engine can't run here, or the service would be open to all.
     """
     host, port = settings.http.host, settings.http.port
+    check_protection(settings.api, host)
     _check_port(host, port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    connect(dashboard=False)
-    try:
+    with connected():
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         click.echo("dsocr: starting …", err=True)
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
@@ -42,25 +43,10 @@ def run_server(settings: Settings) -> None:
         serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
         click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
-        click.echo(f"dsocr: try  curl -F file=@page.png {address}/v1/ocr")
+        click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
         stop.wait()
         click.echo("dsocr: stopping …", err=True)
         serve.shutdown()
-    finally:
-        ray.shutdown()
-
-
-def connect(*, dashboard: bool) -> None:
-    """Connect to the cluster that `RAY_ADDRESS` names, or start Ray on this machine, quietly.
-
-    A local Ray listens on loopback only. Left alone, it might or might not ask for a token, by version
-    and environment; the choice is made here, and `RAY_AUTH_MODE` overrides it.
-    """
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        include_dashboard=None if "RAY_ADDRESS" in os.environ else dashboard, logging_level=logging.WARNING
-    )
 
 
 def _check_port(host: str, port: int) -> None:

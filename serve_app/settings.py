@@ -31,6 +31,8 @@ from serve_app.page_reader import ReadingSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
 FILE_VARIABLE = "DSOCR_SETTINGS"
+KEY_VARIABLE = "DSOCR_API_KEY"
+"""Holds a client's API key; it is no setting."""
 
 
 class HttpSettings(BaseModel):
@@ -140,7 +142,7 @@ def _unknown_variables() -> Iterator[str]:
         head = name.removeprefix(ENVIRONMENT_PREFIX).split("__")[0].lower()
         if (
             name.startswith(ENVIRONMENT_PREFIX)
-            and name != FILE_VARIABLE
+            and name not in (FILE_VARIABLE, KEY_VARIABLE)
             and head not in Settings.model_fields
         ):
             yield name

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +96,7 @@ class FakeReader:
     requests: list[PageRequest] = field(default_factory=list)
     flags: dict[str, bool] = field(default_factory=dict)
     writings: list[Writing] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         self.documents.append(document)
@@ -113,9 +114,11 @@ class FakeReader:
         confidence: bool = False,
         figures: bool = False,
         writing: Writing = PLAIN_WRITING,
+        caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         self.requests.append(request)
         self.writings.append(writing)
+        self.callers.append(caller)
         self.flags = {"stream": stream, "confidence": confidence, "figures": figures}
         self.began.set()
         try:
@@ -158,13 +161,26 @@ class FakeStatus:
 
 
 def make_app(
-    reader: FakeReader, status: FakeStatus | None = None, jobs: JobService | None = None, **settings: Any
+    reader: FakeReader,
+    status: FakeStatus | None = None,
+    jobs: JobService | None = None,
+    *,
+    host: str = "127.0.0.1",
+    **settings: Any,
 ) -> FastAPI:
-    return create_app(reader, ApiSettings.model_validate(settings), status or FakeStatus(), jobs)
+    # The keys of whoever runs the tests are no part of them.
+    given = {"keys_file": "/nonexistent/keys", **settings}
+    return create_app(reader, ApiSettings.model_validate(given), status or FakeStatus(), jobs, host=host)
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the other tasks of this test run until a condition holds."""
+    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ def main() -> None:
         journal = Path(spec.out) / f"{spec.name}.journal"
         journal.unlink(missing_ok=True)
         create = EnginePlan(vllm, str(journal), phase.mean_tokens, spec.seed, spec.primed)
-        port = _free_port()
+        port = free_port()
         serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
         serve.run(build_app(settings, cluster_resources(), create), name=APP_NAME, route_prefix="/")
         url = f"http://127.0.0.1:{port}/v1/ocr"
@@ -80,7 +80,8 @@ def _warm_up(url: str, document: bytes) -> None:
         raise SystemExit(f"the first page failed: {reply.status_code} {reply.text[:500]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import threading
 import time
 from collections import defaultdict
@@ -46,11 +47,28 @@ class Watch:
 
     def kill_what_is_left(self) -> None:
         """End every process that the run started and that still runs; Ray's and vLLM's may outlive it."""
-        for pid, created in self._cpu:
+        for process in self._left():
+            if process.pid != os.getpid():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    def still_running(self) -> list[str]:
+        """Name the processes that the run started and that still run, itself left out."""
+        names = []
+        for process in self._left():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.pid != self._root.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    names.append(process_name(process) or process.name())
+        return names
+
+    def _left(self) -> list[psutil.Process]:
+        found = []
+        for pid, created in list(self._cpu):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 if process.create_time() == created:
-                    process.kill()
+                    found.append(process)
+        return found
 
     def figures(self, window: tuple[float, float]) -> dict[str, Any]:
         """Return what the samples within a window say.

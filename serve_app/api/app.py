@@ -7,6 +7,8 @@ from fastapi_offline import FastAPIOffline
 
 from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
+from serve_app.api.authentication import Authentication
+from serve_app.api.caller_limits import CallerLimits
 from serve_app.api.jobs import JobService
 from serve_app.api.jobs import router as job_routes
 from serve_app.api.request_log import RequestLog
@@ -30,6 +32,8 @@ def create_app(
     settings: ApiSettings,
     status: ServiceStatus,
     jobs: JobService | None = None,
+    *,
+    host: str = "127.0.0.1",
     fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
@@ -39,7 +43,11 @@ def create_app(
         settings: of the interface.
         status: of what stands behind it.
         jobs: the runner of jobs and what belongs to it; None leaves their routes out.
+        host: that the service listens on; whether requests need a key hangs on it.
         fetcher: of documents at addresses; None makes the one that the settings mean.
+
+    Raises:
+        ConfigurationError: the file of API keys can't be read.
     """
     app = FastAPIOffline(  # /docs with its scripts in the package instead of a CDN
         title="dsocr", version=API_VERSION, description=DESCRIPTION, docs_url="/docs", redoc_url=None
@@ -49,6 +57,7 @@ def create_app(
         settings,
         status,
         Admission(settings.max_concurrent_requests),
+        CallerLimits(settings),
         fetcher or Fetcher(settings.fetch),
         SearchablePdfs(settings.max_pdf_processes),
         int(time.time()),
@@ -60,5 +69,6 @@ def create_app(
         app.include_router(job_routes)
     errors.install(app)
     openapi.install(app)
+    app.add_middleware(Authentication, settings=settings, host=host)
     app.add_middleware(RequestLog, failure=errors.internal_failure)
     return app

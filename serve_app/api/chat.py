@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from deployments.errors import ModelNotFound
 from serve_app.api import chat_openapi, recognition
+from serve_app.api.authentication import caller_of
 from serve_app.api.chat_answer import Answer, stream_answer
 from serve_app.api.chat_question import Question, understand
 from serve_app.api.chat_schemas import ChatCompletion, ChatRequest
@@ -75,7 +76,12 @@ async def _reply(
     answer = Answer(f"chatcmpl-{request_id(request.scope)}", service.model_name, question)
     live = options.stream and question.raw and len(work.pages) == 1
     events = recognition.events(
-        service.reader, work, stream=live, deadline=deadline, writing=question.writing
+        service.reader,
+        work,
+        stream=live,
+        deadline=deadline,
+        writing=question.writing,
+        caller=caller_of(request.scope),
     )
     if options.stream:
         return EventStream(stream_answer(events, answer, service.settings, include_usage=include_usage))

@@ -31,7 +31,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": json_example(_ANSWER)
         | {"text/event-stream": {"schema": {"type": "string"}, "example": _CHUNKS}},
     },
-    **errors(400, 404, 413, 415, 422, 429, 500, 503, 504),
+    **errors(400, 401, 404, 413, 415, 422, 429, 500, 503, 504),
 }
 REQUEST: dict[str, Any] = {
     "requestBody": {

@@ -109,10 +109,14 @@ async def _ocr_error(request: Request, error: Exception) -> Response:
         raise error
     note(request.scope, error=error.code)
     headers = {}
-    if error.status == 429:
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif error.status == 429:
         headers["Retry-After"] = str(request.app.state.service.admission.retry_after_s())
     elif error.status == 503:
         headers["Retry-After"] = str(request.app.state.service.settings.unavailable_retry_s)
+    elif error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, DocumentTooLarge):
         headers["Connection"] = "close"  # the rest of the body is not wanted
     return _response(error.status, error_reply(error), headers)
@@ -139,6 +143,13 @@ async def _request_validation(request: Request, error: Exception) -> Response:
 async def _client_left(request: Request, error: Exception) -> Response:
     note(request.scope, error="client_left")
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def send_error(error: OcrError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request before it has come to the routes."""
+    note(scope, error=error.code)
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    await _response(error.status, error_reply(error), headers)(scope, receive, send)
 
 
 async def internal_failure(scope: Scope, receive: Receive, send: Send) -> None:

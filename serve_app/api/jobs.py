@@ -19,6 +19,7 @@ from deployments.errors import (
     StageLost,
 )
 from serve_app.api import jobs_openapi, recognition
+from serve_app.api.authentication import caller_of
 from serve_app.api.disconnects import unless_disconnected
 from serve_app.api.request_log import note
 from serve_app.api.routes import ServiceOf, place
@@ -68,8 +69,8 @@ def job_service(request: Request) -> JobService:
 
 
 def owner_of(request: Request) -> str:
-    """Return the name of the API key that a request came with; all requests without one are one owner's."""
-    return str(request.scope.get("state", {}).get("api_key_name") or "")
+    """Return whose jobs a request sees: those sent with the same API key, or all those without one."""
+    return caller_of(request.scope)
 
 
 JobsOf = Annotated[JobService, Depends(job_service)]

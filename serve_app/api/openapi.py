@@ -80,6 +80,12 @@ _ERRORS: dict[int, tuple[str, str, str, str]] = {
         "There is no field colour; leave it out.",
         "invalid_request_error",
     ),
+    401: (
+        "The API key is missing or not valid",
+        "invalid_api_key",
+        "The request has no API key; send one in the header Authorization: Bearer KEY.",
+        "authentication_error",
+    ),
     404: (
         "The model does not run here",
         "model_not_found",
@@ -161,7 +167,7 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
         | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
         | _FILES,
     },
-    **errors(400, 413, 415, 422, 429, 500, 503, 504),
+    **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),
 }
 HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": json_example({"status": "ok"})}}
 READY_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -178,7 +184,8 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
                 ],
             }
         )
-    }
+    },
+    **errors(401),
 }
 OCR_REQUEST: dict[str, Any] = {
     "requestBody": {
@@ -215,6 +222,14 @@ def install(app: FastAPI) -> None:
             for name in (_FASTAPIS_OWN, "ValidationError"):
                 schemas.pop(name, None)
             schemas.update(_request_schemas())
+            written["components"]["securitySchemes"] = {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed where the service listens on another address than loopback.",
+                }
+            }
+            written["security"] = [{"key": []}, {}]
             app.openapi_schema = written
         return app.openapi_schema
 

@@ -76,6 +76,7 @@ async def events(
     stream: bool,
     deadline: float | None = None,
     writing: Writing = PLAIN_WRITING,
+    caller: str = "",
 ) -> AsyncGenerator[PageEvent, None]:
     """Read the pages; each ends in exactly one `PageDone` or `PageFailed`.
 
@@ -88,6 +89,7 @@ async def events(
         stream: whether deltas come.
         deadline: on the event loop's clock.
         writing: how the engine writes.
+        caller: whose share of the service the pages come from.
     """
     options = recognition.options
     figures = bool(options.include_image_base64) or (
@@ -103,6 +105,7 @@ async def events(
         confidence=options.confidence_scores_granularity is not None,
         figures=figures,
         writing=writing,
+        caller=caller,
     )
     async with aclosing(reading):
         while missing:

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from deployments.errors import InvalidRequest
 from serve_app.api import openapi, recognition
 from serve_app.api.admission import Admission
+from serve_app.api.authentication import caller_of
+from serve_app.api.caller_limits import CallerLimits
 from serve_app.api.disconnects import unless_disconnected
 from serve_app.api.downloads import download
 from serve_app.api.replies import ReplyWriter, collect
@@ -37,6 +39,7 @@ class Service:
         settings: of the interface.
         status: of what stands behind it.
         admission: of documents.
+        limits: of callers.
         fetcher: of documents at addresses.
         pdfs: makes searchable PDFs.
         began: unix time.
@@ -46,6 +49,7 @@ class Service:
     settings: ApiSettings
     status: ServiceStatus
     admission: Admission
+    limits: CallerLimits
     fetcher: Fetcher
     pdfs: SearchablePdfs
     began: int
@@ -65,13 +69,14 @@ def service(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(service)]
 
 
-async def place(service: ServiceOf) -> AsyncIterator[None]:
+async def place(request: Request, service: ServiceOf) -> AsyncIterator[None]:
     """Hold a place until the reply has been sent.
 
     Raises:
         QueueFull: none is free.
+        RateLimited: the caller has taken its share.
     """
-    async with service.admission.place():
+    async with service.limits.place(caller_of(request.scope)), service.admission.place():
         yield
 
 
@@ -129,7 +134,9 @@ async def _reply(request: Request, service: Service, upload: Upload, deadline: f
         stream=options.stream,
     )
     writer = ReplyWriter(options, service.model_name)
-    events = recognition.events(service.reader, work, stream=options.stream, deadline=deadline)
+    events = recognition.events(
+        service.reader, work, stream=options.stream, deadline=deadline, caller=caller_of(request.scope)
+    )
     if options.stream:
         return EventStream(stream_events(events, work, writer, service.settings))
     if options.format not in (None, ResultFormat.JSON):

@@ -1,11 +1,22 @@
 """Limits and timings of the HTTP interface."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from serve_app.fetching import FetchSettings
 
 _FORM_BYTES = 64 * 1024
 """Room in a body for what is not the document: the other fields, part headers, boundaries."""
+
+
+def _as_word(value: Any) -> Any:
+    """Give back the words that YAML takes for booleans."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Authentication = Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_word)]
 
 
 class ApiSettings(BaseModel):
@@ -17,6 +28,23 @@ class ApiSettings(BaseModel):
     max_document_bytes: int = Field(100 * 2**20, ge=1, description="Largest document; as Preprocess has it.")
     max_pages_per_request: int = Field(100, ge=1, description="Pages that one request may ask for.")
     max_concurrent_requests: int = Field(64, ge=1, description="Documents under way at once; more get 429.")
+    max_concurrent_requests_per_key: int | None = Field(
+        None, ge=1, description="Of these, with one API key; by default three quarters."
+    )
+    requests_per_minute: float | None = Field(
+        None,
+        gt=0,
+        description="Documents that one key may send, at each ingress replica; no limit by default.",
+    )
+    request_burst: int = Field(10, ge=1, description="Documents that one key may send at once after a pause.")
+    authentication: Authentication = Field(
+        "auto",
+        description="Whether requests need an API key: always (`on`), never (`off`), or, with `auto`, "
+        "unless the service listens on loopback and the request comes from this machine.",
+    )
+    keys_file: Path = Field(
+        Path("~/.config/dsocr/keys"), description="Hashes of API keys; `dsocr keys new` adds to it."
+    )
     request_timeout_s: float = Field(600, gt=0, description="Longest time for one request, upload included.")
     heartbeat_s: float = Field(15, gt=0, description="A silent stream gets a comment line that often.")
     delta_interval_s: float = Field(0.1, ge=0, description="Text of a stream is gathered for that long.")

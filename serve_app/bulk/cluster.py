@@ -1,45 +1,11 @@
-"""The Ray cluster that a job runs on, and how large its pipeline is there."""
+"""How large a job's pipeline is on a cluster."""
 
-import logging
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import ray
 
 from deployments.model.selection import EngineChoice
 from serve_app.bulk.pipeline import Scale
 from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import Resources
-
-
-@contextmanager
-def connected() -> Iterator[None]:
-    """Use the cluster that `RAY_ADDRESS` names, or a Ray of this job's own on this machine.
-
-    A Ray of its own listens on loopback only. Left alone, it might or might not ask for a token, by
-    version and environment; the choice is made here, and `RAY_AUTH_MODE` overrides it.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        ray.init("local", include_dashboard=False, logging_level=logging.WARNING)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def cluster_size() -> Resources:
-    """Return the CPUs and GPUs of the cluster."""
-    totals = ray.cluster_resources()
-    return Resources(cpus=int(totals.get("CPU", 0)), gpus=int(totals.get("GPU", 0)))
 
 
 def scale_for(

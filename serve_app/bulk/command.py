@@ -1,9 +1,7 @@
 """`dsocr bulk` and `python -m serve_app.bulk`: a job, its interruptions and its exit code."""
 
-import signal
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -48,7 +46,6 @@ def run_bulk(
         crop=options.pop("crop"),
         dpi=options.pop("dpi"),
     )
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         report = run_job(JobOptions(manifest, out, request, **options), settings, create)
     except KeyboardInterrupt:
@@ -60,8 +57,3 @@ def run_bulk(
     pages, documents = report["pages"], report["documents"]
     whole = pages["ok"] == pages["total"] and documents["failed"] == 0
     return 0 if whole or not strict else 1
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Treat SIGTERM, which `ray job stop` sends, as Ctrl-C."""
-    raise KeyboardInterrupt

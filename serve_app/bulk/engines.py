@@ -65,11 +65,11 @@ class EngineKeeper:
         async with self._replacing:
             if self._engine is not dead:
                 return
-            self._deaths += 1
-            if self._deaths > MAX_DEATHS:
+            if self._deaths == MAX_DEATHS:
                 raise Fault(
-                    f"The engine died {self._deaths} times without reading a page; its log has the cause."
+                    f"The engine died {MAX_DEATHS + 1} times without reading a page; its log has the cause."
                 )
+            self._deaths += 1
             logger.warning("the engine died; making another")
             await dead.close()
             try:

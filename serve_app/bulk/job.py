@@ -20,7 +20,7 @@ from deployments.model.engine import Engine
 from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.types import PageRequest
 from serve_app.bulk import journal, record
-from serve_app.bulk.cluster import cluster_size, connected, pages_in_flight, scale_for
+from serve_app.bulk.cluster import pages_in_flight, scale_for
 from serve_app.bulk.manifest import digest, read_manifest
 from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
@@ -31,6 +31,7 @@ from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.stages import Preparation
 from serve_app.bulk.store import Store
+from serve_app.cluster import cluster_resources, connected
 from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
 
@@ -91,8 +92,17 @@ def run_job(
         JobIncomplete: the job's own check of its output failed.
     """
     manifest = read_manifest(options.manifest, options.request)
+    try:
+        return _run(options, settings, create, manifest)
+    except OSError as error:
+        raise JobFailed(f"{options.out} can't be read or written: {error}") from error
+
+
+def _run(
+    options: JobOptions, settings: Settings, create: Callable[[], Engine] | None, manifest: pa.Table
+) -> dict[str, Any]:
     with connected():
-        resources = cluster_size()
+        resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
@@ -140,6 +150,7 @@ def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manife
         "images": options.images,
         "engine": choice.name,
         "model": model,
+        "views": settings.views.model_dump(mode="json"),
         "ladder": settings.reading.ladder.model_dump(mode="json"),
     }
 

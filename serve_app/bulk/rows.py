@@ -58,7 +58,7 @@ PAGES = pa.schema(
     ]
 )
 """`pages/*.parquet`: `page` counts from 0, and is null in the one row of a document that can't be read; boxes
-are in pixels of the page image, null where the model gave none; `seconds` is what all stages took."""
+are in pixels of the page image, null where the model gave none; `seconds` is that of all stages."""
 
 STAGES = ("fetch", "prepare", "engine", "postprocess")
 
@@ -104,7 +104,7 @@ class EngineLabel:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds a page spent in each stage, waiting not counted."""
+    """Seconds a page spent in each stage; in the engine, its waiting for a place included."""
 
     fetch: float = 0.0
     prepare: float = 0.0

@@ -31,12 +31,16 @@ class JobsClient:
 
     Args:
         address: of the service.
+        api_key: for the service; None sends none.
         sleep: waits between questions.
     """
 
-    def __init__(self, address: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, address: str, api_key: str | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._address = address.rstrip("/")
-        self._http = httpx.Client(timeout=_TIMEOUT)
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
         self._sleep = sleep
 
     def submit(self, file: Path, options: OcrOptions, webhook: str | None) -> JobStatus:

@@ -28,7 +28,14 @@ class PageSource(Protocol):
         ...
 
     async def read_page(
-        self, document: Any, index: int, request: PageRequest, *, confidence: bool = ..., figures: bool = ...
+        self,
+        document: Any,
+        index: int,
+        request: PageRequest,
+        *,
+        confidence: bool = ...,
+        figures: bool = ...,
+        caller: str = ...,
     ) -> PageDone | PageFailed:
         """Read a page of a held document; closing or cancelling frees its work."""
         ...
@@ -86,7 +93,9 @@ async def _page(
     attempt = 0
     while True:
         attempt += 1
-        event = await source.read_page(document, index, request, confidence=confidence, figures=True)
+        event = await source.read_page(
+            document, index, request, confidence=confidence, figures=True, caller=record.owner
+        )
         if isinstance(event, PageDone):
             return StoredPage(index=index, result=event.result)
         if not event.error.retryable or attempt >= settings.page_attempts:

@@ -8,7 +8,7 @@ import httpcore
 import httpx
 import pytest
 
-from deployments.errors import AddressRefused, DocumentTooLarge, DocumentUnreachable, OcrError
+from deployments.errors import AddressRefused, DocumentTooLarge, DocumentUnavailable, OcrError
 from serve_app.fetching import Fetcher, FetchSettings
 from tests.fakes import FakeReader, client_of, make_app, serving
 
@@ -290,7 +290,7 @@ async def test_redirects_are_followed_up_to_a_bound(status: int) -> None:
             settings = FetchSettings(max_redirects=allowed)
             fetcher = Fetcher(settings, resolve=Names(site_test=[[PUBLIC]]), backend=Network(base))
             if expected is None:
-                with pytest.raises(DocumentUnreachable, match="too often"):
+                with pytest.raises(DocumentUnavailable, match="too often"):
                     await fetcher.fetch("http://site.test/one", 100)
             else:
                 assert await fetcher.fetch("http://site.test/one", 100) == expected
@@ -301,13 +301,13 @@ async def test_redirects_are_followed_up_to_a_bound(status: int) -> None:
     [
         ((200, {"content-length": "101"}, b"x" * 101), DocumentTooLarge),
         ((200, {}, [b"x" * 60, b"x" * 60, None]), DocumentTooLarge),
-        ((200, {"content-encoding": "gzip"}, gzip.compress(b"x" * 100_000)), DocumentUnreachable),
-        ((200, {}, [b"x", None]), DocumentUnreachable),
-        ((200, {"content-length": "50"}, b"x"), DocumentUnreachable),
-        ((404, {}, b"no"), DocumentUnreachable),
-        ((204, {}, b""), DocumentUnreachable),
-        ((302, {}, b""), DocumentUnreachable),
-        ((500, {}, b"no"), DocumentUnreachable),
+        ((200, {"content-encoding": "gzip"}, gzip.compress(b"x" * 100_000)), DocumentUnavailable),
+        ((200, {}, [b"x", None]), DocumentUnavailable),
+        ((200, {"content-length": "50"}, b"x"), DocumentUnavailable),
+        ((404, {}, b"no"), DocumentUnavailable),
+        ((204, {}, b""), DocumentUnavailable),
+        ((302, {}, b""), DocumentUnavailable),
+        ((500, {}, b"no"), DocumentUnavailable),
     ],
 )
 async def test_answers_that_are_no_document(answer: Any, error: type[OcrError]) -> None:
@@ -320,7 +320,7 @@ async def test_answers_that_are_no_document(answer: Any, error: type[OcrError]) 
 async def test_a_server_that_refuses_the_connection() -> None:
     async with serving(Site()) as base:
         pass
-    with pytest.raises(DocumentUnreachable, match=r"127\.0\.0\.1 can't be reached"):
+    with pytest.raises(DocumentUnavailable, match=r"127\.0\.0\.1 can't be reached"):
         await Fetcher(FetchSettings(allow_private_networks=True)).fetch(f"{base}/doc", 100)
 
 
@@ -358,8 +358,8 @@ async def test_a_request_with_an_address(kind: str) -> None:
         missing = await client.post("/v1/ocr", json={"document": {"type": kind, kind: f"{base}/no"}})
     assert reader.documents == [PDF]
     assert not {"authorization", "cookie"} & set(site.requests[0][1])
-    assert missing.status_code == 400
-    assert missing.json()["error"]["code"] == "document_unreachable"
+    assert missing.status_code == 422
+    assert missing.json()["error"]["code"] == "document_unavailable"
     assert missing.json()["error"]["param"] == f"document.{kind}"
 
 

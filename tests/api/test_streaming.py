@@ -132,6 +132,7 @@ async def test_a_silent_stream_beats() -> None:
         "method": "POST",
         "path": "/v1/ocr",
         "query_string": b"",
+        "client": ("127.0.0.1", 1),
         "headers": [(b"content-type", b"multipart/form-data; boundary=b")],
     }
     serving = asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]

@@ -15,14 +15,14 @@ DEADLINE_S = 90
 
 def start_driver(
     manifest: str, out: Path, log: Path, latency: float, **options: Any
-) -> subprocess.Popen[str]:
-    """Start a driver with a Ray of its own."""
+) -> subprocess.Popen[bytes]:
+    """Start a driver with its own Ray; what it says goes to `driver.out` and `driver.log` beside `out`."""
     command = [sys.executable, "-m", "tests.bulk.driver", manifest, str(out), str(log), str(latency)]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     environment.pop("RAY_ADDRESS", None)
-    with (out.parent / "driver.log").open("a") as errors:
-        return subprocess.Popen(
-            [*command, json.dumps(options)], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+    with (out.parent / "driver.out").open("w") as told, (out.parent / "driver.log").open("a") as errors:
+        return subprocess.Popen(  # noqa: S603 - this interpreter, with words of the tests
+            [*command, json.dumps(options)], stdout=told, stderr=errors, env=environment
         )
 
 

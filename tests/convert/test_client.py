@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -10,7 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from deployments.errors import EngineUnavailable, InvalidRequest, OcrError, QueueFull, TooManyPages
+from deployments.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    OcrError,
+    QueueFull,
+    TooManyPages,
+    Unauthenticated,
+)
+from serve_app import api_keys
 from serve_app.api.schemas import OcrOptions, OcrPage
 from serve_app.client import ATTEMPTS, ServiceClient
 from serve_app.converter import ConversionPart
@@ -33,6 +42,18 @@ async def read(address: str, waits: list[float] | None = None, **options: object
         async with aclosing(client.read(b"%PDF", OcrOptions.model_validate(options))) as parts:
             return [part async for part in parts]
     finally:
+        await client.close()
+
+
+async def test_a_key_is_sent_where_the_service_wants_one(tmp_path: Path) -> None:
+    key = api_keys.new(tmp_path / "keys", "alice")
+    app = make_app(FakeReader(), authentication="on", keys_file=tmp_path / "keys")
+    async with serving(app) as address:
+        with pytest.raises(Unauthenticated):
+            await read(address)
+        client = ServiceClient(address, api_key=key)
+        async with aclosing(client.read(b"%PDF", OcrOptions())) as parts:
+            assert [part async for part in parts]
         await client.close()
 
 

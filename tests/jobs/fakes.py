@@ -48,6 +48,7 @@ class FakeSource:
         *,
         confidence: bool = False,
         figures: bool = False,
+        caller: str = "",
     ) -> PageDone | PageFailed:
         assert request.keep_image
         assert figures

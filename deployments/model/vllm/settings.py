@@ -77,7 +77,7 @@ class VllmSettings(BaseModel):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     kv_cache_memory_bytes: Annotated[int, Field(gt=0)] | None = None
     max_model_len: Annotated[int, Field(ge=1_024, le=CONTEXT)] = CONTEXT
-    max_num_seqs: Annotated[int, Field(ge=1, le=4_096)] = 512
+    max_num_seqs: Annotated[int, Field(ge=1, le=4_096)] = 1_024
     max_num_batched_tokens: Annotated[int, Field(ge=1_024)] = 16_384
     pages_read_together: Annotated[int, Field(ge=1, le=64)] = 8
     tensor_parallel_size: Annotated[int, Field(ge=1)] = 1

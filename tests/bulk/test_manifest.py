@@ -1,0 +1,132 @@
+"""Manifests: what is listed, what is read, what is refused and in which words."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from deployments.errors import InvalidRequest
+from deployments.types import PageRequest, Task
+from serve_app.bulk.manifest import digest, read_manifest, row_request, write_manifest
+from serve_app.cli import main
+
+REQUEST = PageRequest()
+
+
+def save(folder: Path, columns: dict[str, Any]) -> str:
+    pq.write_table(pa.table(columns), folder / "manifest.parquet")
+    return str(folder / "manifest.parquet")
+
+
+def test_a_folder_is_searched_to_any_depth_for_documents(tmp_path: Path) -> None:
+    for name in ("b.pdf", "sub/deep/a.PNG", "notes.txt", "sub/c.tiff"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    target = str(tmp_path / "out" / "manifest.parquet")
+    assert write_manifest([str(tmp_path / "in")], target) == 3
+    table = read_manifest(target, REQUEST)
+    assert table["doc_id"].to_pylist() == ["b.pdf", "sub/c.tiff", "sub/deep/a.PNG"]
+    assert table["uri"].to_pylist()[0] == str(tmp_path / "in" / "b.pdf")
+
+
+def test_patterns_and_files_are_taken_as_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x/1.pdf", "x/2.pdf", "x/y/3.pdf", "x/scan", "other.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert write_manifest(["x/*.pdf", "other.bin"], "m.parquet") == 3
+    assert read_manifest("m.parquet", REQUEST)["doc_id"].to_pylist() == ["1.pdf", "2.pdf", "other.bin"]
+    assert write_manifest(["x/**/*.pdf"], "m.parquet") == 3
+    assert read_manifest("m.parquet", REQUEST)["doc_id"].to_pylist() == ["1.pdf", "2.pdf", "y/3.pdf"]
+
+
+def test_nothing_found_and_names_found_twice_are_refused(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.pdf").touch()
+    with pytest.raises(InvalidRequest, match="No documents"):
+        write_manifest([str(tmp_path / "*.pdf")], str(tmp_path / "m.parquet"))
+    with pytest.raises(InvalidRequest, match=r'"same.pdf" stands in row 0 too'):
+        write_manifest([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "m.parquet"))
+    assert not (tmp_path / "m.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"doc_id": ["a"]}, 'no column "uri"'),
+        ({"doc_id": [1], "uri": ["a.pdf"]}, 'column "doc_id" has the type int64'),
+        ({"doc_id": ["a"], "uri": ["a.pdf"], "pages": [1.5]}, 'column "pages" has the type double'),
+        ({"doc_id": ["a", "b", "a"], "uri": ["x", "y", "z"]}, 'Row 2 .* "doc_id": "a" stands in row 0 too'),
+        ({"doc_id": ["a", None], "uri": ["x", "y"]}, 'Row 1 .* "doc_id": it is empty'),
+        ({"doc_id": ["a", "b"], "uri": ["x", ""]}, 'Row 1 .* "uri": it is empty'),
+        ({"doc_id": ["a", "b"], "uri": ["x", "y"], "pages": [None, "3-1"]}, 'Row 1 .* "pages": .*backwards'),
+        ({"doc_id": ["a"], "uri": ["x"], "pages": [[-1]]}, 'Row 0 .* "pages"'),
+        ({"doc_id": ["a"], "uri": ["x"], "task": ["ocr"]}, 'Row 0 .* "task": "ocr" is none of markdown'),
+        ({"doc_id": ["a"], "uri": ["x"], "task": ["custom"]}, 'Row 0 .* "prompt": .*needs a prompt'),
+        ({"doc_id": ["a"], "uri": ["x"], "task": ["text"], "prompt": ["hi"]}, 'Row 0 .* "prompt"'),
+        ({"doc_id": pa.array([], pa.string()), "uri": pa.array([], pa.string())}, "no rows"),
+    ],
+)
+def test_a_bad_manifest_is_refused_with_its_row_and_column(
+    tmp_path: Path, columns: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        read_manifest(save(tmp_path, columns), REQUEST)
+
+
+def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("doc_id,uri\n")
+    with pytest.raises(InvalidRequest, match="can't be read as Parquet"):
+        read_manifest(str(tmp_path / "m.csv"), REQUEST)
+    with pytest.raises(InvalidRequest, match="can't be read as Parquet"):
+        read_manifest(str(tmp_path / "missing.parquet"), REQUEST)
+
+
+def test_a_row_overrides_the_job_and_other_columns_do_not_matter(tmp_path: Path) -> None:
+    columns = {
+        "doc_id": pa.array(["a", "b", "c"]).dictionary_encode(),
+        "uri": ["x", "y", "z"],
+        "pages": [[0, 2], None, [1]],
+        "task": [None, "table", None],
+        "prompt": [None, None, "Read the stamp."],
+        "language": ["de", "en", "fr"],
+    }
+    table = read_manifest(save(tmp_path, columns), REQUEST)
+    found = [row_request(row, REQUEST) for row in table.to_pylist()]
+    assert [(request.task, request.prompt) for request in found] == [
+        (Task.MARKDOWN, None),
+        (Task.TABLE, None),
+        (Task.CUSTOM, "Read the stamp."),
+    ]
+    custom = PageRequest(task=Task.CUSTOM, prompt="Read the date.")
+    assert row_request({"task": None, "prompt": None}, custom).prompt == "Read the date."
+    assert row_request({"task": "text", "prompt": None}, custom).prompt is None
+
+
+def test_a_digest_depends_on_the_rows_alone(tmp_path: Path) -> None:
+    columns = {"doc_id": [f"d{n}" for n in range(50)], "uri": ["x"] * 50}
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "1.parquet", row_group_size=7, compression="none")
+    pq.write_table(table.append_column("note", [["n"] * 50]), tmp_path / "2.parquet")
+    pq.write_table(pa.table({**columns, "uri": ["x"] * 49 + ["y"]}), tmp_path / "3.parquet")
+    one, two, three = (digest(read_manifest(str(tmp_path / f"{n}.parquet"), REQUEST)) for n in (1, 2, 3))
+    assert one == two != three
+
+
+def test_the_commands_write_a_manifest_and_refuse_a_bad_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.pdf").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["manifest", str(tmp_path), "-o", str(tmp_path / "m.parquet")])
+    assert ended.value.code == 0
+    assert "1 documents" in capsys.readouterr().out
+    bad = save(tmp_path, {"doc_id": ["a", "a"], "uri": ["x", "y"]})
+    with pytest.raises(SystemExit) as ended:
+        main(["bulk", bad, "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith('dsocr: Row 1 of the manifest, column "doc_id"')
+    assert not (tmp_path / "out").exists()
