@@ -132,7 +132,7 @@ def keys_new(name: str) -> None:
     """Make a key for NAME and print it; it is kept nowhere and can't be shown again."""
     from serve_app import api_keys
 
-    click.echo(api_keys.new(_settings().api.keys_file.expanduser(), name))
+    click.echo(api_keys.new(_settings().api.keys_path, name))
 
 
 @keys.command("list")
@@ -140,7 +140,7 @@ def keys_list() -> None:
     """Print the names of the keys."""
     from serve_app import api_keys
 
-    for name in api_keys.load(_settings().api.keys_file.expanduser()):
+    for name in api_keys.load(_settings().api.keys_path):
         click.echo(name)
 
 
@@ -150,7 +150,7 @@ def keys_revoke(name: str) -> None:
     """Revoke the key of NAME; services that run stop taking it within seconds."""
     from serve_app import api_keys
 
-    api_keys.revoke(_settings().api.keys_file.expanduser(), name)
+    api_keys.revoke(_settings().api.keys_path, name)
 
 
 cli.add_command(jobs)

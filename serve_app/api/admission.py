@@ -38,10 +38,18 @@ class Admission:
         began = time.monotonic()
         try:
             yield
+        except QueueFull:
+            raise  # refused further on at once: it says nothing of how long requests take
+        except BaseException:
+            self._measure(time.monotonic() - began)
+            raise
+        else:
+            self._measure(time.monotonic() - began)
         finally:
             self._taken -= 1
-            took = time.monotonic() - began
-            self._mean_s = took if self._mean_s is None else (1 - _WEIGHT) * self._mean_s + _WEIGHT * took
+
+    def _measure(self, took: float) -> None:
+        self._mean_s = took if self._mean_s is None else (1 - _WEIGHT) * self._mean_s + _WEIGHT * took
 
     def retry_after_s(self) -> int:
         """Return the whole seconds after which a place should be free.

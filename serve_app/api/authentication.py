@@ -1,7 +1,6 @@
 """Who sends a request: the name of its API key."""
 
 import ipaddress
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,15 +38,11 @@ def check_protection(settings: ApiSettings, host: str) -> None:
     Raises:
         ConfigurationError: every request would need a key, and there is none; or the keys can't be read.
     """
-    if key_is_required(settings, host) and not load(_file(settings)):
+    if key_is_required(settings, host) and not load(settings.keys_path):
         raise ConfigurationError(
-            f"A service on {host} needs API keys, and {_file(settings)} has none. Make one with "
+            f"A service on {host} needs API keys, and {settings.keys_path} has none. Make one with "
             "`dsocr keys new NAME`, or let everybody in with the setting api.authentication: off."
         )
-
-
-def _file(settings: ApiSettings) -> Path:
-    return settings.keys_file.expanduser()
 
 
 def caller_of(scope: Scope) -> str:
@@ -74,7 +69,7 @@ class Authentication:
         self._app = app
         self._mode = settings.authentication
         self._required = key_is_required(settings, host)
-        self._keys = None if self._mode == "off" else KeyFile(_file(settings))
+        self._keys = None if self._mode == "off" else KeyFile(settings.keys_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serve_app.api.openapi import ONE_PIXEL, REF, errors, json_example
+from serve_app.api.openapi import EVENT_SCHEMA, ONE_PIXEL, REF, errors, json_example
 
 _ANSWER = {
     "id": "chatcmpl-9f1c7a",
@@ -29,7 +29,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer",
         "content": json_example(_ANSWER)
-        | {"text/event-stream": {"schema": {"type": "string"}, "example": _CHUNKS}},
+        | {"text/event-stream": {"schema": EVENT_SCHEMA, "example": _CHUNKS}},
     },
     **errors(400, 401, 404, 413, 415, 422, 429, 500, 503, 504),
 }

@@ -73,6 +73,13 @@ _FILES: dict[str, Any] = {
     "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "document.pdf"},
 }
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+
 _ERRORS: dict[int, tuple[str, str, str, str]] = {
     400: (
         "A field is wrong",
@@ -164,7 +171,7 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
         "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
-        | {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}
+        | {"text/event-stream": {"schema": EVENT_SCHEMA, "example": _EVENTS}}
         | _FILES,
     },
     **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),

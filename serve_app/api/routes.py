@@ -76,7 +76,7 @@ async def place(request: Request, service: ServiceOf) -> AsyncIterator[None]:
         QueueFull: none is free.
         RateLimited: the caller has taken its share.
     """
-    async with service.limits.place(caller_of(request.scope)), service.admission.place():
+    async with service.admission.place(), service.limits.place(caller_of(request.scope)):
         yield
 
 

@@ -1,5 +1,6 @@
 """Limits and timings of the HTTP interface."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,6 +52,13 @@ class ApiSettings(BaseModel):
     max_pdf_processes: int = Field(2, ge=1, description="Searchable PDFs in the making at once.")
     fetch: FetchSettings = Field(default_factory=FetchSettings)
     unavailable_retry_s: int = Field(5, ge=1, description="`Retry-After` while no engine is ready.")
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the file of keys is; `~` stays as it is for a user without a home."""
+        with contextlib.suppress(RuntimeError):
+            return self.keys_file.expanduser()
+        return self.keys_file
 
     @property
     def max_form_bytes(self) -> int:

@@ -56,3 +56,17 @@ async def test_retry_after_follows_how_long_requests_take(monkeypatch: pytest.Mo
         now += 10_000
     async with admission.place():
         assert admission.retry_after_s() == 120, "never longer"
+
+
+async def test_requests_that_were_refused_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("serve_app.api.admission.time.monotonic", lambda: now)
+    admission = Admission(2)
+    async with admission.place():
+        now += 30
+    for _ in range(9):
+        with pytest.raises(QueueFull):
+            async with admission.place():
+                raise QueueFull("The engine's queue is full.")
+    async with admission.place():
+        assert admission.retry_after_s() == 30
