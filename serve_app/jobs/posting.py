@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import httpcore
 import httpx
 
-from deployments.errors import AddressRefused, DocumentUnreachable
+from deployments.errors import AddressRefused, DocumentUnavailable
 from serve_app.addresses import is_allowed
 from serve_app.fetching import NoPublicAddress, PublicNetwork, SystemResolver, checked
 
@@ -64,4 +64,4 @@ class PublicPost:
         except NoPublicAddress:
             raise AddressRefused(f"{parsed.host} has no public address.", _PARAM) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise DocumentUnreachable(f"{parsed.host} can't be reached or broke off.", _PARAM) from error
+            raise DocumentUnavailable(f"{parsed.host} can't be reached or broke off.", _PARAM) from error

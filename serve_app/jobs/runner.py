@@ -12,6 +12,7 @@ is enough, and one has no races to get wrong.
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from serve_app.jobs.store import JobStore
 from serve_app.jobs.webhooks import Webhooks
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_RETRY_S, MAX_RETRY_S = 30, 3600
+"""What a client that is refused is told while no job's end can be foreseen, and at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +102,9 @@ class JobRunner:
         if record.id not in self._jobs:
             unfinished = sum(not job.record.state.ended for job in self._jobs.values())
             if unfinished + len(self._arriving) >= self._settings.max_unfinished:
-                raise QueueFull(f"{unfinished} jobs are waiting or running already; try again later.")
+                error = QueueFull(f"{unfinished} jobs are waiting or running already; try again later.")
+                error.retry_after_s = self._retry_after_s()
+                raise error
             self._arriving.add(record.id)
             try:
                 await settled(asyncio.to_thread(self._store.create, record, document))
@@ -398,6 +404,12 @@ class JobRunner:
         """Wake those who wait for a change."""
         changed, job.changed = job.changed, asyncio.Event()
         changed.set()
+
+    def _retry_after_s(self) -> int:
+        """Return after how many seconds the first running job should end."""
+        lefts = [self._status(job).seconds_left for job in self._jobs.values() if job.reading is not None]
+        known = [left for left in lefts if left is not None]
+        return min(max(1, math.ceil(min(known))), MAX_RETRY_S) if known else DEFAULT_RETRY_S
 
     def _status(self, job: _Job) -> JobStatus:
         record = job.record
