@@ -85,7 +85,7 @@ class Check:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._cut)
         await self._take("start", self._start, o.start_limit)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._cut)  # Ray has its own
-        limits = {"pages": 100, "streams": 60, "leaving": 60, "kill": 150, "throughput": 300}
+        limits = {"pages": 100, "streams": 60, "leaving": 60, "kill": 300, "throughput": 300}
         for name in o.steps.split(","):
             if self._client is None:
                 self.found[name] = {"error": "skipped: the graph did not start"}
