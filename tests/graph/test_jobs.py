@@ -1,4 +1,4 @@
-"""Jobs over a real Ray: what dies in the middle, or starts anew on the same folder, loses and repeats nothing."""
+"""Jobs over a real Ray: what dies in the middle, or starts anew, loses and repeats nothing."""
 
 import json
 from collections.abc import Callable, Iterator
