@@ -16,6 +16,8 @@
     │   ├── DocumentTooLarge             bytes
     │   ├── TooManyPixels                one page
     │   └── TooManyPages
+    ├── JobNotFound                 404
+    ├── NoResult                    409  the job has not ended, or was cancelled
     ├── QueueFull                   429  try later
     │   └── RateLimited                  one caller sends more than its share
     ├── EngineUnavailable           503  not started yet, or died; try later
@@ -153,6 +155,20 @@ class TooManyPages(LimitExceeded):
     """More pages than one request may ask for."""
 
     code = "too_many_pages"
+
+
+class JobNotFound(OcrError):
+    """There is no such job, or no longer."""
+
+    code = "job_not_found"
+    status = 404
+
+
+class NoResult(OcrError):
+    """The job has no result: not yet, or because it was cancelled."""
+
+    code = "no_result"
+    status = 409
 
 
 class QueueFull(OcrError):

@@ -9,6 +9,7 @@ import click
 
 from deployments.errors import OcrError
 from serve_app.environment import prepare_ray
+from serve_app.jobs.commands import jobs
 from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
 
 
@@ -151,6 +152,9 @@ def keys_revoke(name: str) -> None:
     from serve_app import api_keys
 
     api_keys.revoke(_settings().api.keys_path, name)
+
+
+cli.add_command(jobs)
 
 
 def _settings(**overrides: dict[str, Any]) -> Settings:

@@ -42,7 +42,10 @@ class ServiceClient:
     async def read(self, document: bytes, options: OcrOptions) -> AsyncGenerator[ConversionPart, None]:
         """Yield the parts of a conversion; see `serve_app.converter.Converter`."""
         request = self._http.build_request(
-            "POST", f"{self._address}/v1/ocr", files={"file": ("document", document)}, data=_form(options)
+            "POST",
+            f"{self._address}/v1/ocr",
+            files={"file": ("document", document)},
+            data=form_fields(options) | {"stream": "true"},
         )
         try:
             response = await self._send(request)
@@ -85,12 +88,12 @@ class ServiceClient:
             if response.status_code not in (429, 503) or attempt == ATTEMPTS:
                 break
             await self._sleep(_wait_s(response.headers.get("retry-after", ""), attempt))
-        raise _error(response)
+        raise error_of(response)
 
 
-def _form(options: OcrOptions) -> dict[str, str]:
+def form_fields(options: OcrOptions) -> dict[str, str]:
     """Write options as form fields."""
-    fields = options.model_dump(mode="json", exclude_defaults=True) | {"stream": True}
+    fields = options.model_dump(mode="json", exclude_defaults=True)
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()
     }
@@ -137,7 +140,7 @@ async def _events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, byt
         del held[:begin]
 
 
-def _error(response: httpx.Response) -> OcrError:
+def error_of(response: httpx.Response) -> OcrError:
     """Return the error of a reply; anything else than our shape has its status told."""
     try:
         return _named_error(ErrorReply.model_validate_json(response.content))

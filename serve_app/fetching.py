@@ -74,8 +74,8 @@ class Fetcher:
         backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._settings = settings
-        self._network = _PublicNetwork(
-            resolve or _SystemResolver(), backend or httpcore.AnyIOBackend(), settings.allow_private_networks
+        self._network = PublicNetwork(
+            resolve or SystemResolver(), backend or httpcore.AnyIOBackend(), settings.allow_private_networks
         )
 
     @cached_property
@@ -103,12 +103,12 @@ class Fetcher:
         limit = self._settings.timeout_s
         try:
             async with asyncio.timeout(limit):
-                url = _checked(address, param)
+                url = checked(address, param)
                 for _ in range(self._settings.max_redirects + 1):
                     found = await self._get(url, max_bytes, param)
                     if isinstance(found, bytes):
                         return found
-                    url = _checked(str(url.join(found)), param)
+                    url = checked(str(url.join(found)), param)
         except TimeoutError:
             raise DocumentUnavailable(
                 f"The document did not arrive within {limit:g} seconds.", param
@@ -138,7 +138,7 @@ class Fetcher:
                 if fields.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
                     raise DocumentUnavailable("The document's server sent it compressed, unasked.", param)
                 return await _body(response, fields.get(b"content-length", b""), max_bytes, param)
-        except _NoPublicAddress:
+        except NoPublicAddress:
             raise AddressRefused(
                 f"No document can be fetched from {url.host}: it has no public address.", param
             ) from None
@@ -148,7 +148,7 @@ class Fetcher:
             ) from error
 
 
-def _checked(address: str, param: str | None) -> httpx.URL:
+def checked(address: str, param: str | None) -> httpx.URL:
     """Read an address and refuse what no name server need be asked for.
 
     Raises:
@@ -190,11 +190,11 @@ def _too_large(max_bytes: int, param: str | None) -> DocumentTooLarge:
     )
 
 
-class _NoPublicAddress(Exception):
+class NoPublicAddress(Exception):
     """A host has no address, or one that may not be connected to."""
 
 
-class _PublicNetwork(httpcore.AsyncNetworkBackend):
+class PublicNetwork(httpcore.AsyncNetworkBackend):
     """Connects to allowed addresses alone; httpcore keeps the name for `Host` and TLS."""
 
     def __init__(self, resolve: Resolve, network: httpcore.AsyncNetworkBackend, private: bool) -> None:
@@ -218,7 +218,7 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
         if not addresses or not all(
             is_allowed(ip_address(each), private=self._private) for each in addresses
         ):
-            raise _NoPublicAddress
+            raise NoPublicAddress
         *others, last = addresses[:_MAX_TRIED]
         for address in others:
             try:
@@ -234,20 +234,21 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Refuse: a document is in no socket of this machine."""
-        raise _NoPublicAddress
+        raise NoPublicAddress
 
     async def sleep(self, seconds: float) -> None:
         """Wait, as httpcore asks between attempts."""
         await self._network.sleep(seconds)
 
 
-class _SystemResolver:
+class SystemResolver:
     """The system's resolver, on threads of its own."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
 
     async def __call__(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host and port; see `Resolve`."""
         found = await asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )

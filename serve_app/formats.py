@@ -1,10 +1,10 @@
 """The formats in which a read document is given: JSON, Markdown, a web page, a zip file, a searchable PDF."""
 
-import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import BinaryIO
 from urllib.parse import quote
 
 from deployments.postprocess import archive, exports, figures, markdown, webpage
@@ -103,22 +103,27 @@ class Selection:
     figure_min_size: int = 0
     figure_limit: int | None = None
 
-    def apply(self, results: Sequence[PageResult]) -> list[PageResult]:
-        """Return the pages with what is chosen of them."""
-        chosen, left = [], self.figure_limit
+    def apply(self, pages: Iterable[PageResult | int]) -> Iterator[PageResult | int]:
+        """Yield pages, one at a time, with what is chosen of them; mere numbers pass."""
+        left = self.figure_limit
         dropped = {BlockType.HEADER: not self.headers, BlockType.FOOTER: not self.footers}
-        for result in results:
-            kept = figures.select(result.figures, min_size=self.figure_min_size, limit=left)
+        for page in pages:
+            if isinstance(page, int):
+                yield page
+                continue
+            kept = figures.select(page.figures, min_size=self.figure_min_size, limit=left)
             left = None if left is None else left - len(kept)
-            blocks = tuple(block for block in result.blocks if not dropped.get(block.type, False))
-            chosen.append(replace(result, figures=tuple(kept), blocks=blocks))
-        return chosen
+            blocks = tuple(block for block in page.blocks if not dropped.get(block.type, False))
+            yield replace(page, figures=tuple(kept), blocks=blocks)
 
 
-def write(format_: ResultFormat, pages: Sequence[PageResult | int], selection: Selection) -> bytes:
+def write(
+    out: BinaryIO, format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
+) -> None:
     """Write pages as Markdown, as a web page or as a zip file.
 
     Args:
+        out: a file open for writing.
         format_: one of these three.
         pages: in order, with their figures' bytes where the format has figures; the number alone of a
             page that could not be read, in whose place the Markdown says so.
@@ -127,21 +132,38 @@ def write(format_: ResultFormat, pages: Sequence[PageResult | int], selection: S
     Raises:
         ValueError: another format.
     """
-    chosen = selection.apply([page for page in pages if not isinstance(page, int)])
+    if format_ is ResultFormat.ZIP:
+        archive.write(out, _read(selection.apply(pages)))
+    else:
+        for piece in text_pieces(format_, pages, selection):
+            out.write(piece)
+
+
+def text_pieces(
+    format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
+) -> Iterator[bytes]:
+    """Yield Markdown or a web page as its pages come; see `write`.
+
+    Raises:
+        ValueError: another format.
+    """
+    chosen = selection.apply(pages)
     match format_:
         case ResultFormat.MARKDOWN:
-            texts = {page.index: _markdown(page, selection.table_format) for page in chosen}
-            order = [page if isinstance(page, int) else page.index for page in pages]
-            marked = ((exports.PAGE_MARK.format(index + 1), texts.get(index, UNREAD)) for index in order)
-            parts = [part for mark_and_text in marked for part in mark_and_text if part]
-            return ("\n\n".join(parts) + "\n").encode("utf-8", "replace")
+            gap = ""
+            for page in chosen:
+                text = UNREAD if isinstance(page, int) else _markdown(page, selection.table_format)
+                mark = exports.PAGE_MARK.format((page if isinstance(page, int) else page.index) + 1)
+                yield (gap + "\n\n".join(filter(None, (mark, text))) + "\n").encode("utf-8", "replace")
+                gap = "\n"
         case ResultFormat.HTML:
-            return webpage.render(chosen).encode("utf-8", "replace")
-        case ResultFormat.ZIP:
-            out = io.BytesIO()
-            archive.write(out, chosen)
-            return out.getvalue()
-    raise ValueError(f"{format_} is written elsewhere")
+            yield from (part.encode("utf-8", "replace") for part in webpage.stream(_read(chosen)))
+        case _:
+            raise ValueError(f"{format_} is written elsewhere")
+
+
+def _read(pages: Iterable[PageResult | int]) -> Iterator[PageResult]:
+    return (page for page in pages if not isinstance(page, int))
 
 
 def _markdown(result: PageResult, table_format: TableFormat | None) -> str:

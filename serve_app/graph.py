@@ -20,12 +20,15 @@ from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
+from serve_app.api.jobs import JobService
 from serve_app.cluster import cluster_resources
 from serve_app.graph_stages import GraphStages
+from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
+from serve_app.jobs.store import JobStore
 from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
 from serve_app.settings import ScalingSettings, Settings, load_settings
-from serve_app.sizing import Resources, sized
+from serve_app.sizing import Resources, job_places, sized
 from serve_app.status import GraphStatus
 
 APP_NAME = "dsocr"
@@ -42,23 +45,27 @@ class IngressDeployment:
         preprocess: DeploymentHandle[Any],
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
+        jobs: DeploymentHandle[Any],
     ) -> None:
         log_to_stderr()
         self._settings = settings
         self._choice = choice
         self._stages = GraphStages(preprocess, model, postprocess)
+        self._jobs = GraphJobs(jobs)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Build the application in the replica's own process: it holds locks and tasks."""
         reader = PageReader(self._stages, self._settings.reading)
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
-        return create_app(reader, self._settings.api, status, host=self._settings.http.host)
+        settings = self._settings.jobs
+        jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
+        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host)
 
 
 def build_app(
     settings: Settings, resources: Resources | None = None, create: Callable[[], Engine] | None = None
 ) -> Application:
-    """Bind the graph: ingress → Preprocess → Model → Postprocess.
+    """Bind the graph: ingress → Preprocess → Model → Postprocess, and the runner of jobs beside the ingress.
 
     Args:
         settings: the whole tree.
@@ -73,7 +80,12 @@ def build_app(
     choice = choose_engine(settings.model, resources.gpus)
     scaling = sized(settings.scaling, settings.model, choice.name, resources)
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
-        settings.limits, settings.views, choice.takes, settings.model.vllm.model, settings.model.vllm.revision
+        settings.limits,
+        settings.sandbox,
+        settings.views,
+        choice.takes,
+        settings.model.vllm.model,
+        settings.model.vllm.revision,
     )
     if create is None:
         threads = max(round(scaling.model.num_cpus or 1), 1)
@@ -81,7 +93,9 @@ def build_app(
     model = _deployment(ModelDeployment, "Model", scaling.model).bind(create)
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
-    return ingress.bind(settings, choice, preprocess, model, postprocess)
+    places = settings.jobs.pages_in_flight or job_places(scaling.model)
+    jobs = _job_runner().bind(settings.jobs, settings.reading, places, preprocess, model, postprocess)
+    return ingress.bind(settings, choice, preprocess, model, postprocess, jobs)
 
 
 def app_builder(args: dict[str, Any]) -> Application:
@@ -117,6 +131,22 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
         },
     }
     return serve.deployment(**options)(stage)
+
+
+def _job_runner() -> Deployment:
+    """Return the one replica that owns all jobs; its requests are short, or wait for progress."""
+    options: dict[str, Any] = {
+        "name": "JobRunner",
+        "num_replicas": 1,
+        "max_ongoing_requests": 2_000,
+        "max_queued_requests": 2_000,
+        "graceful_shutdown_timeout_s": 10,
+        "graceful_shutdown_wait_loop_s": 0.5,
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 30,
+        "ray_actor_options": {"num_cpus": 0},
+    }
+    return serve.deployment(**options)(JobRunnerDeployment)
 
 
 def _nested(args: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import Any, Generic
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,23 +87,44 @@ class PageReader(Generic[DocumentT, PreparedT]):
         caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
-        job = _Job(
-            document=await self._stages.hold(document),
-            request=replace(request, keep_image=request.keep_image or figures),
-            stream=stream,
-            confidence=confidence,
-            figures=figures,
-            writing=writing,
-            caller=caller,
-        )
+        held = await self._stages.hold(document)
+        job = _Job(held, _with_image(request, figures), stream, confidence, figures, writing, caller)
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
                 yield event
 
+    async def hold(self, document: bytes) -> DocumentT:
+        """Put a document where the stages reach it, for `read_page`; it is freed with the returned value."""
+        return await self._stages.hold(document)
+
+    async def read_page(
+        self,
+        document: DocumentT,
+        index: int,
+        request: PageRequest,
+        *,
+        confidence: bool = False,
+        figures: bool = False,
+        caller: str = "",
+    ) -> PageDone | PageFailed:
+        """Read one page of a held document, for callers that keep their own order of pages.
+
+        Args:
+            document: what `hold` gave.
+            index: number from 0, within the document.
+            request: how the page is read.
+            confidence: whether the generation carries its mean token probability.
+            figures: whether figures carry their PNG bytes.
+            caller: whose share of the service the page comes from.
+        """
+        page_request = _with_image(request, figures)
+        job = _Job(document, page_request, False, confidence, figures, caller=caller, share=id(document))
+        return await self._page(job, index, _nobody)
+
     async def _in_order(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
         """Yield each page's end in the order asked for, reading a bounded number ahead."""
         waiting = iter(pages)
-        ahead: list[asyncio.Task[PageEvent]] = []
+        ahead: list[asyncio.Task[PageDone | PageFailed]] = []
         try:
             while True:
                 while len(ahead) < self._settings.max_pages_per_document and (
@@ -139,7 +160,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
         finally:
             await _cancelled([end, *workers])
 
-    async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageEvent:
+    async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended."""
         try:
             async with (
@@ -203,11 +224,15 @@ class PageReader(Generic[DocumentT, PreparedT]):
         raise OcrError("The model ended the page without a result; try the page again.")
 
 
+def _with_image(request: PageRequest, figures: bool) -> PageRequest:
+    return replace(request, keep_image=request.keep_image or figures)
+
+
 async def _nobody(_: PageEvent) -> None:
     """Take an event that nobody reads."""
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[PageEvent]] | Sequence[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they have freed what they held."""
     for task in tasks:
         task.cancel()

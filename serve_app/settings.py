@@ -23,9 +23,10 @@ from pydantic_settings import (
 
 from deployments.errors import ConfigurationError
 from deployments.model.settings import ModelSettings
-from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
 from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
+from serve_app.jobs.settings import JobSettings
 from serve_app.page_reader import ReadingSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
@@ -90,10 +91,12 @@ class Settings(BaseSettings):
     api: ApiSettings = Field(default_factory=ApiSettings)
     reading: ReadingSettings = Field(default_factory=ReadingSettings)
     limits: DocumentLimits = Field(default_factory=DocumentLimits)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
     views: ViewSettings = Field(default_factory=ViewSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     scaling: StageScaling = Field(default_factory=StageScaling)
     bulk: BulkSettings = Field(default_factory=BulkSettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
 
     @classmethod
     def settings_customise_sources(

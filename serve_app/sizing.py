@@ -80,6 +80,16 @@ def sized(
     )
 
 
+def job_places(model: ScalingSettings) -> int:
+    """Return how many pages of jobs are under way at once.
+
+    It is a quarter of what those replicas take that are always there, so that single pages find a place
+    beside a job of thousands.
+    """
+    replicas = max(model.min_replicas or 1, 1)
+    return max(replicas * (model.max_ongoing_requests or 1) // 4, 1)
+
+
 def _open(**values: float) -> dict[str, float]:
     """Return defaults for one stage."""
     return {"min_replicas": 1, **values}

@@ -14,8 +14,8 @@ class FakeEngine:
     """Writes the page's size and number as one grounded block.
 
     A custom prompt steers it, word by word: `fail` fails the page, `loop` runs away unless the page
-    has no tiles or the n-gram window is 50, `slow` waits a second between pieces for a minute, `die`
-    ends the process the first time `marker` does not exist yet.
+    has no tiles or the n-gram window is 50, `slow` waits a second between pieces for a minute, `brief`
+    waits a fifth of a second, `die` ends the process the first time `marker` does not exist yet.
     """
 
     name: ClassVar[str] = "fake"
@@ -43,6 +43,8 @@ class FakeEngine:
         ]
         if "slow" in words:
             pieces += ["still reading "] * 60
+        if "brief" in words:
+            await asyncio.sleep(0.2)
         for piece in pieces:
             yield piece
             await asyncio.sleep(1 if "slow" in words else 0)

@@ -26,6 +26,7 @@ from deployments.types import (
     Table,
 )
 from serve_app.api.app import create_app
+from serve_app.api.jobs import JobService
 from serve_app.api.settings import ApiSettings
 from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
 
@@ -160,11 +161,16 @@ class FakeStatus:
 
 
 def make_app(
-    reader: FakeReader, status: FakeStatus | None = None, *, host: str = "127.0.0.1", **settings: Any
+    reader: FakeReader,
+    status: FakeStatus | None = None,
+    jobs: JobService | None = None,
+    *,
+    host: str = "127.0.0.1",
+    **settings: Any,
 ) -> FastAPI:
     # The keys of whoever runs the tests are no part of them.
     given = {"keys_file": "/nonexistent/keys", **settings}
-    return create_app(reader, ApiSettings.model_validate(given), status or FakeStatus(), host=host)
+    return create_app(reader, ApiSettings.model_validate(given), status or FakeStatus(), jobs, host=host)
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

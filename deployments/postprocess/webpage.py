@@ -8,6 +8,7 @@ import base64
 import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from deployments.postprocess import markdown, tables
 from deployments.postprocess.tables import TableGrid
@@ -52,14 +53,26 @@ def render(
         title: of the document.
     """
     results = list(results)
-    parts = [_HEAD.format(title=html.escape(title))]
-    for result, blocks in zip(results, pages or [result.blocks for result in results], strict=True):
+    if pages is not None:
+        results = [
+            replace(result, blocks=tuple(blocks)) for result, blocks in zip(results, pages, strict=True)
+        ]
+    return "".join(stream(results, title=title))
+
+
+def stream(results: Iterable[PageResult], *, title: str = "Document") -> Iterator[str]:
+    """The same page by page, for documents of any length: its head, each page, its foot.
+
+    Args:
+        results: the pages in order; figures that have PNG bytes are shown.
+        title: of the document.
+    """
+    yield _HEAD.format(title=html.escape(title))
+    for result in results:
         pictures = {figure.id: figure.png for figure in result.figures if figure.png is not None}
-        parts.append(f'<section id="page-{result.index + 1}">\n')
-        parts.extend(f"{part}\n" for block in blocks for part in _parts(block, pictures))
-        parts.append("</section>\n")
-    parts.append("</body>\n</html>\n")
-    return "".join(parts)
+        parts = (f"{part}\n" for block in result.blocks for part in _parts(block, pictures))
+        yield f'<section id="page-{result.index + 1}">\n{"".join(parts)}</section>\n'
+    yield "</body>\n</html>\n"
 
 
 def _parts(block: Block, pictures: Mapping[str, bytes]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import asyncio
 
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.sandbox import Sandbox
+from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
 from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
 
@@ -14,13 +15,15 @@ class PreprocessDeployment:
     def __init__(
         self,
         limits: DocumentLimits,
+        sandbox: SandboxSettings,
         views: ViewSettings,
         takes: EngineInput,
         model: str,
         revision: str | None,
     ) -> None:
+        self._sandbox = Sandbox(limits, sandbox) if sandbox.enabled else None
         tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
-        self._preprocessor = Preprocessor(limits, views, takes, tokenizer)
+        self._preprocessor = Preprocessor(limits, views, takes, tokenizer, self._sandbox)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         """Return what a document is."""
@@ -29,3 +32,7 @@ class PreprocessDeployment:
     async def prepare(self, document: bytes, index: int, request: PageRequest) -> PreparedPage:
         """Return one page, drawn, and as the engine takes it."""
         return await asyncio.to_thread(self._preprocessor.prepare, document, index, request)
+
+    async def __del__(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from tokenizers import Tokenizer
 
 from deployments.errors import ConfigurationError, InvalidRequest, OcrError
-from deployments.preprocess.documents import Document, inspect
+from deployments.preprocess.documents import Document
 from deployments.preprocess.prompts import prompt_for, tokenize_with_images
+from deployments.preprocess.sandbox import Sandbox, SandboxedDocument
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
 
@@ -22,17 +24,23 @@ class Preprocessor:
         views: geometry of the model's views.
         takes: which part of a prepared page the engine reads.
         tokenizer: the model's; needed where the engine takes views.
+        sandbox: where documents are opened that are dangerous to open; None opens all in this process.
 
     Raises:
         ConfigurationError: the engine takes views and there is no tokenizer.
     """
 
     def __init__(
-        self, limits: DocumentLimits, views: ViewSettings, takes: EngineInput, tokenizer: Tokenizer | None
+        self,
+        limits: DocumentLimits,
+        views: ViewSettings,
+        takes: EngineInput,
+        tokenizer: Tokenizer | None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         if takes is EngineInput.VIEWS and tokenizer is None:
             raise ConfigurationError("This engine needs the model's tokenizer. Name the model folder.")
-        self._limits = limits
+        self._open = partial(Document.open, limits=limits) if sandbox is None else sandbox.open
         self._views = views
         self._tokenizer = tokenizer if takes is EngineInput.VIEWS else None
 
@@ -42,7 +50,8 @@ class Preprocessor:
         Raises:
             OcrError: as `Document.open`.
         """
-        return inspect(data, self._limits)
+        with self._open(data) as document:
+            return document.info
 
     def prepare(self, data: bytes, index: int, request: PageRequest) -> PreparedPage:
         """Prepare one page.
@@ -57,7 +66,7 @@ class Preprocessor:
         """
         started = time.perf_counter()
         prompt = _checked_prompt(request)
-        with Document.open(data, self._limits) as document:
+        with self._open(data) as document:
             return self._page(document, index, request, prompt, started)
 
     def prepare_pages(
@@ -78,7 +87,7 @@ class Preprocessor:
         """
         started = time.perf_counter()
         prompt = _checked_prompt(request)
-        with Document.open(data, self._limits) as document:
+        with self._open(data) as document:
             for index in indices:
                 page: PreparedPage | OcrError
                 try:
@@ -89,7 +98,12 @@ class Preprocessor:
                 started = time.perf_counter()
 
     def _page(
-        self, document: Document, index: int, request: PageRequest, prompt: str, started: float
+        self,
+        document: Document | SandboxedDocument,
+        index: int,
+        request: PageRequest,
+        prompt: str,
+        started: float,
     ) -> PreparedPage:
         page = document.render(index, request.dpi)
         views = None

@@ -21,6 +21,16 @@ class DocumentLimits(BaseModel):
     max_pages: int = Field(default=5_000, ge=1, description="Pages that a document may have at all.")
 
 
+class SandboxSettings(BaseModel):
+    """The process that parses and draws documents."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Whether PDFs and TIFFs are opened in a process of their own.")
+    step_timeout_s: float = Field(30, gt=0, description="Longest time for opening a file or drawing a page.")
+    max_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="Most address space of the process.")
+
+
 class ViewSettings(BaseModel):
     """The geometry of the model's views; the defaults are those that DeepSeek-OCR-2 was trained with."""
 

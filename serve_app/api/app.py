@@ -9,6 +9,8 @@ from serve_app.api import chat, errors, openapi, routes
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
+from serve_app.api.jobs import JobService
+from serve_app.api.jobs import router as job_routes
 from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
@@ -29,6 +31,7 @@ def create_app(
     reader: Reader,
     settings: ApiSettings,
     status: ServiceStatus,
+    jobs: JobService | None = None,
     *,
     host: str = "127.0.0.1",
     fetcher: Fetcher | None = None,
@@ -39,6 +42,7 @@ def create_app(
         reader: reads documents.
         settings: of the interface.
         status: of what stands behind it.
+        jobs: the runner of jobs and what belongs to it; None leaves their routes out.
         host: that the service listens on; whether requests need a key hangs on it.
         fetcher: of documents at addresses; None makes the one that the settings mean.
 
@@ -60,6 +64,9 @@ def create_app(
     )
     app.include_router(routes.router)
     app.include_router(chat.router)
+    if jobs is not None:
+        app.state.jobs = jobs
+        app.include_router(job_routes)
     errors.install(app)
     openapi.install(app)
     app.add_middleware(Authentication, settings=settings, host=host)

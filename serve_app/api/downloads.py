@@ -1,6 +1,7 @@
 """Replies that are files: Markdown, a web page, a zip file or a searchable PDF."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 
 from starlette.responses import Response
@@ -71,7 +72,9 @@ async def download(
             if format_ is ResultFormat.PDF:
                 content = await pdfs.make(work.document, work.info, work.options.dpi, results)
             else:
-                content = await asyncio.to_thread(write, format_, pages, selection(work.options))
+                out = io.BytesIO()
+                await asyncio.to_thread(write, out, format_, pages, selection(work.options))
+                content = out.getvalue()
     except TimeoutError:
         raise ProcessingTimeout("The request took too long; ask for fewer pages at once.") from None
     headers = {

@@ -32,6 +32,9 @@ _MAX_PARAM_CHARS = 100
 _UNION_MEMBERS = {"str", "ImageUrl"}
 """Parts of pydantic's locations that are no fields."""
 
+_PLACES = {"query", "path"}
+"""Where FastAPI found a parameter; a body's fields have none, since it is read by hand."""
+
 
 def error_type(status: int) -> ErrorType:
     """Return the type that OpenAI's clients expect with an HTTP status."""
@@ -81,6 +84,8 @@ def invalid_request(error: ValidationError | RequestValidationError) -> InvalidR
 
 def _param(location: tuple[int | str, ...]) -> str:
     parts = [str(part) for part in location]
+    if parts and parts[0] in _PLACES:
+        parts[:1] = []
     if parts[:1] == ["document"]:
         parts[1:2] = []  # the union's tag, which is in no request
     elif parts[:1] == ["messages"]:

@@ -10,8 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from serve_app.api.chat_schemas import ChatRequest
-from serve_app.api.schemas import ErrorReply, OcrOptions, OcrRequest
+from serve_app.api.schemas import ErrorReply, JobOptions, JobRequest, OcrOptions, OcrRequest
 
+_FASTAPIS_OWN = "HTTPValidationError"
 REF = "#/components/schemas/{model}"
 ONE_PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEA"
@@ -148,17 +149,17 @@ def json_example(example: object) -> dict[str, Any]:
     return {"application/json": {"example": example}}
 
 
+def error(description: str, code: str, message: str, type_: str = "invalid_request_error") -> dict[str, Any]:
+    """Return a route's reply for an error, with an example."""
+    example = {"error": {"code": code, "message": message, "type": type_}}
+    return {"description": description, "model": ErrorReply, "content": json_example(example)}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the replies of a route for errors of these statuses."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        description, code, message, type_ = _ERRORS[status]
-        example = {"error": {"code": code, "message": message, "type": type_}}
-        responses[status] = {
-            "description": description,
-            "model": ErrorReply,
-            "content": json_example(example),
-        }
+        responses[status] = error(*_ERRORS[status])
         if status in (429, 503):
             responses[status]["headers"] = {
                 "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
@@ -221,7 +222,13 @@ def install(app: FastAPI) -> None:
             written = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            written["components"]["schemas"].update(_request_schemas())
+            schemas = written["components"]["schemas"]
+            for operation in (each for path in written["paths"].values() for each in path.values()):
+                if _FASTAPIS_OWN in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]  # such faults are answered with 400
+            for name in (_FASTAPIS_OWN, "ValidationError"):
+                schemas.pop(name, None)
+            schemas.update(_request_schemas())
             written["components"]["securitySchemes"] = {
                 "key": {
                     "type": "http",
@@ -239,15 +246,26 @@ def install(app: FastAPI) -> None:
 def _request_schemas() -> dict[str, Any]:
     """Return the schemas of the bodies that are read by hand."""
     _, schema = models_json_schema(
-        [(model, "validation") for model in (OcrOptions, OcrRequest, ChatRequest)], ref_template=REF
+        [(each, "validation") for each in (OcrOptions, OcrRequest, JobOptions, JobRequest, ChatRequest)],
+        ref_template=REF,
     )
     schemas: dict[str, Any] = schema["$defs"]
-    form = schemas.pop("OcrOptions")
-    form["title"] = "OcrForm"
-    form["description"] = "A request as a form: the file, and the same fields as in JSON, written as text."
-    form["properties"] = {
-        "file": {"type": "string", "format": "binary", "description": "A PDF or a picture."},
-        **form["properties"],
+    return {
+        **schemas,
+        "OcrForm": _form("OcrForm", schemas.pop("OcrOptions")),
+        "JobForm": _form("JobForm", schemas.pop("JobOptions")),
     }
-    form["required"] = ["file"]
-    return {**schemas, "OcrForm": form}
+
+
+def _form(title: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of options as a form with a file."""
+    return {
+        **options,
+        "title": title,
+        "description": "A request as a form: the file, and the same fields as in JSON, written as text.",
+        "properties": {
+            "file": {"type": "string", "format": "binary", "description": "A PDF or a picture."},
+            **options["properties"],
+        },
+        "required": ["file"],
+    }

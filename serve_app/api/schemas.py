@@ -174,6 +174,19 @@ class OcrRequest(OcrOptions):
     document: DocumentReference
 
 
+class JobOptions(OcrOptions):
+    """How a job's document is read, and whom to tell."""
+
+    webhook: str | None = Field(
+        None,
+        description="An https address that is told of the job's end, in a request that is signed.",
+    )
+
+
+class JobRequest(OcrRequest, JobOptions):
+    """A job in JSON."""
+
+
 class Dimensions(BaseModel):
     """The page image that boxes refer to."""
 

@@ -33,7 +33,15 @@ class Upload:
     name: str | None = None
 
 
-async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher, deadline: float) -> Upload:
+async def read_upload(
+    request: Request,
+    settings: ApiSettings,
+    fetcher: Fetcher,
+    deadline: float,
+    *,
+    form: type[OcrOptions] = OcrOptions,
+    body: type[OcrRequest] = OcrRequest,
+) -> Upload:
     """Read a request's body.
 
     Args:
@@ -41,6 +49,8 @@ async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher,
         settings: the limits.
         fetcher: of documents that the body names by their address.
         deadline: on the event loop's clock.
+        form: what the fields of a form must be.
+        body: what JSON must be.
 
     Raises:
         UnsupportedMediaType: the body is neither JSON nor multipart/form-data.
@@ -51,9 +61,9 @@ async def read_upload(request: Request, settings: ApiSettings, fetcher: Fetcher,
     async with within(deadline):
         match _media_type(request):
             case b"multipart/form-data":
-                return await _from_form(request, settings)
+                return await _from_form(request, settings, form)
             case b"application/json":
-                parsed = await read_json(request, OcrRequest, settings)
+                parsed = await read_json(request, body, settings)
                 document = await referenced_document(parsed.document, settings.max_document_bytes, fetcher)
                 return Upload(document, parsed, parsed.document.name)
     raise UnsupportedMediaType(
@@ -117,7 +127,7 @@ def _too_large(limit: int) -> DocumentTooLarge:
     )
 
 
-async def _from_form(request: Request, settings: ApiSettings) -> Upload:
+async def _from_form(request: Request, settings: ApiSettings, model: type[OcrOptions]) -> Upload:
     limit = settings.max_form_bytes
     parser = MultiPartParser(
         request.headers, _limited(request, limit), max_files=1, max_fields=_MAX_FORM_FIELDS
@@ -135,7 +145,7 @@ async def _from_form(request: Request, settings: ApiSettings) -> Upload:
             raise _too_large(settings.max_document_bytes)
         fields = {name: value for name, value in form.items() if name != "file" and value != ""}
         try:
-            options = OcrOptions.model_validate(fields)
+            options = model.model_validate(fields)
         except ValidationError as error:
             raise invalid_request(error) from None
         return Upload(await file.read(), options, file.filename)

@@ -42,6 +42,8 @@ STATUSES = {
     "document_too_large": 413,
     "too_many_pixels": 413,
     "too_many_pages": 413,
+    "job_not_found": 404,
+    "no_result": 409,
     "queue_full": 429,
     "engine_unavailable": 503,
     "stage_lost": 503,

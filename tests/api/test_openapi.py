@@ -27,7 +27,9 @@ async def test_the_document_is_the_snapshot(client: httpx.AsyncClient) -> None:
 
 async def test_every_route_has_an_example(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    assert set(document["paths"]) == {"/v1/ocr", "/v1/chat/completions", "/healthz", "/readyz", "/v1/models"}
+    jobs = {f"/v1/jobs{rest}" for rest in ("", "/{id}", "/{id}/events", "/{id}/result")}
+    others = {"/v1/ocr", "/v1/chat/completions", "/healthz", "/readyz", "/v1/models"}
+    assert set(document["paths"]) == others | jobs
     for path, methods in document["paths"].items():
         for operation in methods.values():
             for content in [*operation["responses"].values(), operation.get("requestBody", {"content": {}})]:

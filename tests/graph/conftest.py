@@ -36,12 +36,14 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def deploy(address: str) -> Callable[..., str]:
+def deploy(address: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Deploy the graph with settings; returns its address. A second call replaces the first."""
+    jobs = {"directory": str(tmp_path_factory.mktemp("jobs"))}
 
     def deploy_with(marker: Path | None = None, *, real_engine: bool = False, **settings: Any) -> str:
         create = None if real_engine else partial(FakeEngine, str(marker) if marker else None)
-        serve.run(build_app(load_settings(settings), Resources(cpus=2, gpus=0), create), name="dsocr")
+        loaded = load_settings({"jobs": jobs, **settings})
+        serve.run(build_app(loaded, Resources(cpus=2, gpus=0), create), name="dsocr")
         return address
 
     return deploy_with
