@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application, Deployment
@@ -107,7 +108,10 @@ def app_builder(args: dict[str, Any]) -> Application:
     Raises:
         ConfigurationError: a key is unknown or a value can't be.
     """
-    return build_app(load_settings(_nested(args)))
+    settings = load_settings(_nested(args))
+    if not ray.is_initialized():
+        ray.init()  # `serve run` connects only after it has the application, whose size follows the cluster's
+    return build_app(settings)
 
 
 def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
