@@ -56,7 +56,7 @@ def engine(model_folder, loop):
 async def read(engine, page, options=SHORT):
     *pieces, generation = [item async for item in engine.generate(page, options)]
     assert isinstance(generation, Generation)
-    assert all(isinstance(piece, str) and piece for piece in pieces)
+    assert all(isinstance(piece, str) and bool(piece) == options.stream for piece in pieces)
     return pieces, generation
 
 
