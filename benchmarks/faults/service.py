@@ -136,9 +136,7 @@ def running_service(nodes: int, slots: int, latency: float) -> Iterator[Service]
     # Short, for the sockets in it; of its own, since Ray notes there which cluster is the latest.
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        cluster = Cluster(
-            initialize_head=True, head_node_args={**head, "node_ip_address": "127.0.0.1", "temp_dir": name}
-        )
+        cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name})
         try:
             service = Service(cluster, Path(name), slots, latency)
             for _ in range(nodes):
