@@ -70,7 +70,7 @@ def day(seconds: float) -> float:
 SCENARIOS: dict[str, tuple[Load, float, int]] = {
     RAMP: (ramp, 8400, 16),
     BURST: (burst, 4800, 16),
-    DAY: (day, 86400, 128),
+    DAY: (day, 86400, 48),
 }
 """Load, seconds, and pages of a cohort."""
 
