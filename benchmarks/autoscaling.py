@@ -44,7 +44,7 @@ BURST, RAMP, DAY = "burst", "ramp", "day"
 
 
 def ramp(seconds: float) -> float:
-    """Up from one replica's load to 60 replicas' in half an hour, as long there, and down again."""
+    """Up from one replica's load to 48 replicas' in half an hour, as long there, and down again."""
     low, high = 15.0, 1000.0
     if seconds < 600:
         return low
