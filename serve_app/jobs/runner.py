@@ -81,6 +81,7 @@ class JobRunner:
         self._jobs: dict[str, _Job] = {}
         self._arriving: set[str] = set()
         self._ready = asyncio.Event()
+        self._hindrance: str | None = None
         self._main: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -216,6 +217,7 @@ class JobRunner:
             try:
                 await lease.acquire()
                 await self._recover()
+                self._hindrance = None
                 self._ready.set()
                 self._fill()
                 logger.info("%d jobs found", len(self._jobs))
@@ -223,6 +225,7 @@ class JobRunner:
                 logger.warning("another runner took the jobs over, or their folder can't be reached")
             except OSError as error:
                 logger.warning("the jobs can't be reached: %s", error)
+                self._hindrance = _reason(error)
             finally:
                 await self._let_go()
                 await settled(_released(lease))
@@ -410,7 +413,8 @@ class JobRunner:
             async with asyncio.timeout(self._settings.patience_s):
                 await self._ready.wait()
         except TimeoutError:
-            raise EngineUnavailable("Jobs can't be reached now; try again soon.") from None
+            why = f" ({self._hindrance})" if self._hindrance else ""
+            raise EngineUnavailable(f"Jobs can't be reached now{why}; try again soon.") from None
 
     def _find(self, id_: str, owner: str) -> _Job:
         job = self._jobs.get(id_)
