@@ -13,6 +13,7 @@ is enough, and one has no races to get wrong.
 import asyncio
 import logging
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -286,12 +287,8 @@ class JobRunner:
     async def _run(self, job: _Job) -> None:
         """Bring a job to its end; while its storage fails, as a full disk does, it pauses."""
         while (failure := await self._run_once(job)) is not None:
-            reason = failure.strerror or "it can't be reached"
-            job.held_up = page_error(
-                EngineUnavailable(
-                    f"The folder of jobs can't be used ({reason}); the job goes on once it can."
-                )
-            )
+            message = f"The folder of jobs can't be used ({_reason(failure)}); the job goes on once it can."
+            job.held_up = page_error(EngineUnavailable(message))
             self._changed(job)
             await asyncio.sleep(self._settings.storage_retry_s)
         job.held_up, job.reading = None, None
@@ -459,6 +456,11 @@ class JobRunner:
             left = record.total - job.done - job.failed
             status.seconds_left = round(left * (now - job.resumed_at) / ended, 1)
         return status
+
+
+def _reason(error: OSError) -> str:
+    """Say why the storage failed, without its paths, which are nobody's business."""
+    return os.strerror(error.errno) if error.errno else "no answer"
 
 
 def _no_storage(error: OSError) -> EngineUnavailable:
