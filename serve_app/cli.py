@@ -122,6 +122,16 @@ def doctor() -> None:
     click.echo(report(_settings()))
 
 
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a FILE for `serve deploy`: Serve itself passes over keys that it does not know."""
+    from serve_app.serve_config import check_serve_config
+
+    check_serve_config(file)
+    click.echo(f"{file} has no unknown keys.")
+
+
 @cli.group()
 def keys() -> None:
     """Make and revoke API keys."""

@@ -28,6 +28,7 @@ from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
 from serve_app.jobs.store import JobStore
 from serve_app.logs import log_to_stderr
 from serve_app.page_reader import PageReader
+from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, job_places, sized
 from serve_app.status import GraphStatus
@@ -95,7 +96,9 @@ def build_app(
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     places = settings.jobs.pages_in_flight or job_places(scaling.model)
-    jobs = _job_runner().bind(settings.jobs, settings.reading, places, preprocess, model, postprocess)
+    jobs = _job_runner(settings.jobs.num_cpus).bind(
+        settings.jobs, settings.reading, places, preprocess, model, postprocess
+    )
     return ingress.bind(settings, choice, preprocess, model, postprocess, jobs)
 
 
@@ -108,7 +111,7 @@ def app_builder(args: dict[str, Any]) -> Application:
     Raises:
         ConfigurationError: a key is unknown or a value can't be.
     """
-    settings = load_settings(_nested(args))
+    settings = load_settings(nested(args))
     if not ray.is_initialized():
         ray.init()  # `serve run` connects only after it has the application, whose size follows the cluster's
     return build_app(settings)
@@ -137,7 +140,7 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
     return serve.deployment(**options)(stage)
 
 
-def _job_runner() -> Deployment:
+def _job_runner(num_cpus: float) -> Deployment:
     """Return the one replica that owns all jobs; its requests are short, or wait for progress."""
     options: dict[str, Any] = {
         "name": "JobRunner",
@@ -148,18 +151,6 @@ def _job_runner() -> Deployment:
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
-        "ray_actor_options": {"num_cpus": 0},
+        "ray_actor_options": {"num_cpus": num_cpus},
     }
     return serve.deployment(**options)(JobRunnerDeployment)
-
-
-def _nested(args: dict[str, Any]) -> dict[str, Any]:
-    """Return a tree of `{"a.b": 1, "a": {"c": 2}}`."""
-    tree: dict[str, Any] = {}
-    for path, value in args.items():
-        *parents, last = path.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = {**branch.get(last, {}), **value} if isinstance(value, dict) else value
-    return tree
