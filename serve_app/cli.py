@@ -132,6 +132,17 @@ def check(file: Path) -> None:
     click.echo(f"{file} has no unknown keys.")
 
 
+@cli.command()
+@click.option("--grace", type=click.FloatRange(min=0), default=140, show_default=True, help="Seconds.")
+def drain(grace: float) -> None:
+    """Take this machine of a cluster out of service, and wait until it has answered what it has."""
+    from serve_app.draining import drain_this_machine
+
+    left = drain_this_machine(grace)
+    click.echo("drained" if left == 0 else f"{left} replicas are left after {grace:g} s")
+    sys.exit(1 if left else 0)
+
+
 @cli.group()
 def keys() -> None:
     """Make and revoke API keys."""
