@@ -92,7 +92,7 @@ def build_app(
     if create is None:
         threads = max(round(scaling.model.num_cpus or 1), 1)
         create = partial(create_engine, settings.model, choice.name, threads)
-    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create)
+    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create, settings.model.stall_timeout_s)
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     places = settings.jobs.pages_in_flight or job_places(scaling.model)

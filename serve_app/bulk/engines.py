@@ -1,4 +1,4 @@
-"""The engine of one actor, replaced when it dies."""
+"""The engine of one actor, replaced when it dies or hangs."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from deployments.errors import EngineUnavailable
 from deployments.model.engine import Engine, read_page
+from deployments.model.watchdog import Watchdog
 from deployments.types import Generation, GenerationOptions, PreparedPage
 from serve_app.bulk.rows import EngineLabel
 
@@ -27,14 +28,15 @@ class EngineKeeper:
 
     Args:
         create: makes an engine; may take minutes.
+        stall_timeout_s: an engine on which no page gets on for so long counts as dead.
 
     Raises:
         OcrError: the first engine can't be made.
     """
 
-    def __init__(self, create: Callable[[], Engine]) -> None:
-        self._create = create
-        self._engine = create()
+    def __init__(self, create: Callable[[], Engine], stall_timeout_s: float) -> None:
+        self._create: Callable[[], Engine] = lambda: Watchdog(create(), stall_timeout_s)
+        self._engine: Engine = self._create()
         self._deaths = 0
         self._replacing = asyncio.Lock()
         self.label = EngineLabel(self._engine.name, self._engine.model, self._engine.revision)

@@ -210,6 +210,7 @@ def _plan(
         prepare_cpus=min(1.0, resources.cpus / 4),
         flush_s=settings.bulk.flush_s,
         page_timeout_s=settings.bulk.page_timeout_s,
+        stall_timeout_s=settings.model.stall_timeout_s,
     )
 
 

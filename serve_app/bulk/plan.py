@@ -26,6 +26,7 @@ class Reading:
         prepare_cpus: that a preparing task reserves.
         flush_s: longest wait of a finished page for others to be written with.
         page_timeout_s: longest time in the engine, all attempts counted.
+        stall_timeout_s: an engine on which no page gets on for so long counts as dead.
     """
 
     create: Callable[[], Engine]
@@ -40,3 +41,4 @@ class Reading:
     prepare_cpus: float
     flush_s: float
     page_timeout_s: float
+    stall_timeout_s: float

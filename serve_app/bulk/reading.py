@@ -59,7 +59,7 @@ class ReadGroups:
             self._fault = f"A reading process was started {starts} times; the log says what it dies of."
             return
         try:
-            engines = EngineKeeper(plan.create)
+            engines = EngineKeeper(plan.create, plan.stall_timeout_s)
         except OcrError as error:
             self._fault = f"The engine can't be started: {error}"
             return
