@@ -115,8 +115,26 @@ def bulk(manifest: str, out: str, engine: str | None, strict: bool, **options: A
 
 
 @cli.command()
-def doctor() -> None:
-    """Say what this machine has, which engine would run, and why not the other."""
+@click.option("--server", help="Address of a running service, to say what its bottleneck is now.")
+@click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1, max=600),
+    default=20,
+    show_default=True,
+    help="How long to watch the service.",
+)
+def doctor(server: str | None, api_key: str | None, seconds: float) -> None:
+    """Say what this machine has, which engine would run, and why not the other.
+
+    With --server say how a running service fares instead, and which stage holds it up.
+    """
+    if server is not None:
+        from serve_app.server_doctor import examine
+
+        for sentence in examine(server.rstrip("/"), api_key, seconds):
+            click.echo(sentence)
+        return
     from serve_app.doctor import report
 
     click.echo(report(_settings()))

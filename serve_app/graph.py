@@ -23,14 +23,16 @@ from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
 from serve_app.api.jobs import JobService
 from serve_app.cluster import cluster_resources
+from serve_app.cluster_metrics import ClusterMetrics
 from serve_app.graph_stages import GraphStages
 from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
 from serve_app.jobs.store import JobStore
 from serve_app.logs import log_to_stderr
+from serve_app.metrics import PageMetrics, RequestMetrics
 from serve_app.page_reader import PageReader
 from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
-from serve_app.sizing import Resources, job_places, sized
+from serve_app.sizing import Resources, engine_places, job_places, sized
 from serve_app.status import GraphStatus
 
 APP_NAME = "dsocr"
@@ -57,11 +59,20 @@ class IngressDeployment:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Build the application in the replica's own process: it holds locks and tasks."""
-        reader = PageReader(self._stages, self._settings.reading)
+        counts = PageMetrics("requests", engine_places(self._settings.model, self._choice.name))
+        reader = PageReader(self._stages, self._settings.reading, counts)
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host)
+        return create_app(
+            reader,
+            self._settings.api,
+            status,
+            jobs,
+            host=self._settings.http.host,
+            observer=RequestMetrics(),
+            metrics_text=ClusterMetrics(),
+        )
 
 
 def build_app(
@@ -96,8 +107,9 @@ def build_app(
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     places = settings.jobs.pages_in_flight or job_places(scaling.model)
+    at_a_time = engine_places(settings.model, choice.name)
     jobs = _job_runner(settings.jobs.num_cpus).bind(
-        settings.jobs, settings.reading, places, preprocess, model, postprocess
+        settings.jobs, settings.reading, places, at_a_time, preprocess, model, postprocess
     )
     return ingress.bind(settings, choice, preprocess, model, postprocess, jobs)
 

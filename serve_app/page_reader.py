@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,15 +59,38 @@ class _Job(Generic[DocumentT]):
     share: object = field(default_factory=object)
 
 
+class PageObserver(Protocol):
+    """Is told how pages fare."""
+
+    def moved(self, waiting: int, under_way: int) -> None:
+        """Note how many pages wait for a place, and how many hold one."""
+        ...
+
+    def ended(self, caller: str, end: PageDone | PageFailed, seconds: float) -> None:
+        """Note a page's end, and the time since it was asked for."""
+        ...
+
+
 class PageReader(Generic[DocumentT, PreparedT]):
     """Reads the pages of documents, a bounded number at once over all documents, shared out fairly.
 
     A page that runs away is tried again as the ladder of its task says. A page whose replica died
     under it is tried once more. Whatever else fails is that page's error and leaves the others whole.
+
+    Args:
+        stages: where the steps of a page happen.
+        settings: how much is read at once, and for how long.
+        observer: counts pages.
     """
 
-    def __init__(self, stages: Stages[DocumentT, PreparedT], settings: ReadingSettings) -> None:
+    def __init__(
+        self,
+        stages: Stages[DocumentT, PreparedT],
+        settings: ReadingSettings,
+        observer: PageObserver | None = None,
+    ) -> None:
         self._stages = stages
+        self._observer = observer
         self._settings = settings
         self._places = FairPlaces(settings.max_pages_in_flight)
 
@@ -161,12 +185,29 @@ class PageReader(Generic[DocumentT, PreparedT]):
             await _cancelled([end, *workers])
 
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
+        """Return how a page ended, and tell the observer; a page that is cancelled has no end."""
+        began = time.monotonic()
+        asyncio.get_running_loop().call_soon(self._moved)  # once this page waits, if it has to
+        try:
+            end = await self._end(job, index, emit)
+        finally:
+            self._moved()
+        if self._observer is not None:
+            self._observer.ended(job.caller, end, time.monotonic() - began)
+        return end
+
+    def _moved(self) -> None:
+        if self._observer is not None:
+            self._observer.moved(self._places.waiting, self._places.taken)
+
+    async def _end(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended."""
         try:
             async with (
                 asyncio.timeout(self._settings.page_timeout_s),
                 self._places.place(job.caller, job.share),
             ):
+                self._moved()
                 return PageDone(await self._attempts(job, index, emit))
         except TimeoutError:
             limit = self._settings.page_timeout_s
