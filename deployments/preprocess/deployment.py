@@ -8,7 +8,7 @@ from ray.util.metrics import Histogram
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
 from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
-from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
 
 PAGE_BOUNDARIES = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30]
