@@ -34,6 +34,7 @@ from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, engine_places, job_places, sized
 from serve_app.status import GraphStatus
+from serve_app.tracing import RequestSpans, start_tracing
 
 APP_NAME = "dsocr"
 
@@ -64,7 +65,7 @@ class IngressDeployment:
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        return create_app(
+        app = create_app(
             reader,
             self._settings.api,
             status,
@@ -73,6 +74,10 @@ class IngressDeployment:
             observer=RequestMetrics(),
             metrics_text=ClusterMetrics(),
         )
+        if self._settings.tracing.endpoint is not None:
+            start_tracing(self._settings.tracing)
+            app.add_middleware(RequestSpans)
+        return app
 
 
 def build_app(
