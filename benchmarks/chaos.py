@@ -100,7 +100,10 @@ def run_chaos(
 
 
 def is_unclear(result: str) -> bool:
-    """Whether a failure does not say what it is: no answer, a wrong one, or an error without a code."""
+    """Whether a failure does not say what it is: no answer, a wrong one, or an error without a code.
+
+    Serve's proxy answers 500 in plain text where the ingress replica itself died under a request.
+    """
     return result in ("unanswered", "wrong", "stream broke off") or "unclear" in result
 
 

@@ -4,10 +4,14 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
 from serve_app.sizing import Resources
+
+ESSENTIAL = ("gcs_server", "raylet")
+"""The head's two processes without which nothing new starts, or nothing runs."""
 
 
 @contextmanager
@@ -30,6 +34,14 @@ def connected() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def lost_processes() -> list[str]:
+    """Name those of Ray's processes that this one started, can't do without, and that have died."""
+    node: Any = ray._private.worker._global_node  # Ray has no public way to ask
+    if node is None:
+        return []
+    return [name for name, _ in node.dead_processes() if name in ESSENTIAL]
 
 
 def cluster_resources() -> Resources:

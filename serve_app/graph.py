@@ -22,6 +22,7 @@ from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
 from serve_app.api.jobs import JobService
+from serve_app.autoscaling import EngineLoad
 from serve_app.cluster import cluster_resources
 from serve_app.cluster_metrics import ClusterMetrics
 from serve_app.graph_stages import GraphStages
@@ -96,7 +97,9 @@ def build_app(
     check_protection(settings.api, settings.http.host)
     resources = resources or cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
-    scaling = sized(settings.scaling, settings.model, choice.name, resources)
+    scaling = sized(
+        settings.scaling, settings.model, choice.name, resources, settings.api.max_concurrent_requests
+    )
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
         settings.limits,
         settings.sandbox,
@@ -108,7 +111,15 @@ def build_app(
     if create is None:
         threads = max(round(scaling.model.num_cpus or 1), 1)
         create = partial(create_engine, settings.model, choice.name, threads)
-    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create, settings.model.stall_timeout_s)
+    policy = None
+    if choice.name == "vllm" and settings.scaling.model.target_ongoing_requests is None:
+        policy = {
+            "policy_function": EngineLoad,
+            "policy_kwargs": {"slots": settings.model.vllm.max_num_seqs, "busy": settings.scaling.busy},
+        }
+    model = _deployment(ModelDeployment, "Model", scaling.model, policy).bind(
+        create, settings.model.stall_timeout_s
+    )
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     places = settings.jobs.pages_in_flight or job_places(scaling.model)
@@ -134,8 +145,10 @@ def app_builder(args: dict[str, Any]) -> Application:
     return build_app(settings)
 
 
-def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
-    """Return a stage with its replicas, resources and limits."""
+def _deployment(
+    stage: type[object], name: str, scaling: ScalingSettings, policy: dict[str, Any] | None = None
+) -> Deployment:
+    """Return a stage with its replicas, resources and limits; without a policy it scales by Serve's own."""
     options: dict[str, Any] = {
         "name": name,
         "max_ongoing_requests": scaling.max_ongoing_requests,
@@ -152,6 +165,8 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
             "target_ongoing_requests": scaling.target_ongoing_requests,
             "upscale_delay_s": scaling.upscale_delay_s,
             "downscale_delay_s": scaling.downscale_delay_s,
+            "downscale_to_zero_delay_s": scaling.downscale_to_zero_delay_s,
+            **({} if policy is None else {"policy": policy}),
         },
     }
     return serve.deployment(**options)(stage)

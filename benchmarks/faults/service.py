@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import ray
 from ray import serve
@@ -106,7 +107,11 @@ class Service:
             others = sum(deployment.replica_states.values()) - running
             if running != wanted or others:
                 return f"{name}: {deployment.replica_states}"
-        return ""
+        try:
+            ready = httpx.get(f"{self.address}/readyz", timeout=10).status_code
+        except httpx.HTTPError as error:
+            return f"the proxy: {error}"
+        return "" if ready == 200 else f"readiness: {ready}"
 
     def whole_within(self, limit_s: float) -> bool:
         """Wait until every replica runs; returns whether that came in time."""

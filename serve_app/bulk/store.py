@@ -119,11 +119,16 @@ class Store:
         temporary = beside / f".{uuid.uuid4().hex}.tmp"
         for folder in (target.parent, temporary.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            # On a full disk, halves of files would take the last of the room.
+            temporary.unlink(missing_ok=True)
+            raise
         descriptor = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -21,6 +21,7 @@ from typing import Any
 
 from deployments.errors import EngineUnavailable, JobNotFound, OcrError, QueueFull
 from serve_app.api.errors import internal_error, page_error
+from serve_app.api.schemas import PageError
 from serve_app.jobs.lease import Lease
 from serve_app.jobs.models import JobList, JobPages, JobRecord, JobState, JobStatus, Progress
 from serve_app.jobs.reading import PageSource, read_pages, settled
@@ -45,6 +46,7 @@ class _Job:
     reading: "asyncio.Task[None] | None" = None
     delivery: "asyncio.Task[None] | None" = None
     ending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held_up: PageError | None = None
     resumed_at: float = 0.0
     ended_before: int = 0
 
@@ -279,28 +281,42 @@ class JobRunner:
             job.reading = asyncio.create_task(self._run(job))
 
     async def _run(self, job: _Job) -> None:
-        """Bring a job to its end."""
+        """Bring a job to its end; while its storage fails, as a full disk does, it pauses."""
+        while (failure := await self._run_once(job)) is not None:
+            reason = failure.strerror or "it can't be reached"
+            job.held_up = page_error(
+                EngineUnavailable(
+                    f"The folder of jobs can't be used ({reason}); the job goes on once it can."
+                )
+            )
+            self._changed(job)
+            await asyncio.sleep(self._settings.storage_retry_s)
+        job.held_up, job.reading = None, None
+        self._fill()
+
+    async def _run_once(self, job: _Job) -> OSError | None:
+        """Bring a job to its end, or return why it can't be stored for now."""
         state, error = JobState.DONE, None
         try:
             await self._read(job)
         except OcrError as fault:
             state, error = JobState.FAILED, fault
-        except OSError:
-            logger.exception("job %s failed through its storage", job.record.id)
-            state, error = (
-                JobState.FAILED,
-                OcrError("The job's folder could not be used; try a new job later."),
-            )
+        except FileNotFoundError:
+            logger.exception("files of job %s are gone", job.record.id)
+            state, error = JobState.FAILED, OcrError("Files of the job are gone; send it anew.")
+        except OSError as failure:
+            logger.exception("job %s pauses, for its storage fails", job.record.id)
+            return failure
         except Exception:
             logger.exception("job %s failed through an internal error", job.record.id)
             state, error = JobState.FAILED, internal_error()
         try:
             await self._end(job, state, error)
-        except OSError:
-            # Its record still says that it runs, so that a later runner ends it again.
+        except OSError as failure:
             logger.exception("the end of job %s could not be stored", job.record.id)
-        job.reading = None
-        self._fill()
+            job.record.state, job.record.ended_at = JobState.RUNNING, None
+            return failure
+        return None
 
     async def _read(self, job: _Job) -> None:
         """Read the pages that have not ended.
@@ -315,6 +331,7 @@ class JobRunner:
         self._changed(job)
         await settled(asyncio.to_thread(self._store.save, record))
         ended = await asyncio.to_thread(self._store.ended_pages, record.id)
+        job.held_up = None
         chosen = record.chosen()
         left = [index for index in chosen if index not in ended]
 
@@ -339,9 +356,10 @@ class JobRunner:
             record.error = page_error(error)
         if record.webhook is not None:
             record.webhook.state = "pending"
+        await settled(asyncio.to_thread(self._store.save, record))
+        if record.webhook is not None:
             job.delivery = asyncio.create_task(self._deliver(job))
         self._changed(job)
-        await settled(asyncio.to_thread(self._store.save, record))
 
     async def _deliver(self, job: _Job) -> None:
         """Tell the webhook that the job has ended."""
@@ -428,8 +446,8 @@ class JobRunner:
         if record.ended_at is not None:
             status.ended_at = record.ended_at
             status.expires_at = record.ended_at + self._settings.keep_s
-        if record.error is not None:
-            status.error = record.error
+        if record.error is not None or job.held_up is not None:
+            status.error = record.error or job.held_up
         if record.webhook is not None:
             status.webhook = record.webhook.state
         ended = job.done + job.failed - job.ended_before

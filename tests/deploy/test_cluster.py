@@ -16,6 +16,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 
 from serve_app.serve_config import check_serve_config
+from serve_app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FILES = ["cluster.yaml", "cluster/on_premise.yaml"]
@@ -30,6 +31,19 @@ def read(file: str) -> dict[str, Any]:
 def bash(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = ["/bin/bash", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - the project's own
+
+
+def reserved_cpus(settings: Settings) -> float:
+    """CPUs of all replicas that may run beside Model's."""
+    stages = [settings.scaling.ingress, settings.scaling.preprocess, settings.scaling.postprocess]
+    return sum((stage.max_replicas or 0) * (stage.num_cpus or 0) for stage in stages) + settings.jobs.num_cpus
+
+
+def fills_the_engines(settings: Settings) -> bool:
+    """Whether all ingress replicas together have places for as many pages as all engines write at a time."""
+    scaling = settings.scaling
+    places = (scaling.ingress.max_replicas or 1) * settings.reading.max_pages_in_flight
+    return places >= (scaling.model.max_replicas or 1) * settings.model.vllm.max_num_seqs
 
 
 def commands(config: dict[str, Any]) -> list[str]:
@@ -85,12 +99,12 @@ def test_no_stage_may_be_placed_on_the_head() -> None:
 
 def test_the_machines_have_room_for_what_the_service_may_grow_to() -> None:
     kinds = read("cluster.yaml")["available_node_types"]
-    scaling = check_serve_config(ROOT / "cluster/serve.yaml").scaling
+    settings = check_serve_config(ROOT / "cluster/serve.yaml")
     cpus = kinds["cpu"]["resources"]["CPU"] * kinds["cpu"]["max_workers"]
     gpus = kinds["gpu"]["resources"]["GPU"] * kinds["gpu"]["max_workers"]
-    light = [scaling.ingress, scaling.preprocess, scaling.postprocess]
-    assert sum((stage.max_replicas or 0) * (stage.num_cpus or 0) for stage in light) <= cpus
-    assert scaling.model.max_replicas == gpus
+    assert reserved_cpus(settings) <= cpus
+    assert settings.scaling.model.max_replicas == gpus
+    assert fills_the_engines(settings)
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from serve_app.cli import cli
 from serve_app.serve_config import check_serve_tree
+from serve_app.settings import ScalingSettings
+from tests.deploy.test_cluster import fills_the_engines, reserved_cpus
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "kubernetes"
@@ -110,7 +112,7 @@ def test_pods_have_no_rights_they_do_not_need(name: str) -> None:
 def test_pods_live_long_enough_to_drain() -> None:
     resource = read("rayservice.yaml")
     settings = check_serve_tree(yaml.safe_load(resource["spec"]["serveConfigV2"]), "serveConfigV2")
-    stages = [getattr(settings.scaling, name) for name in type(settings.scaling).model_fields]
+    stages = [stage for _, stage in settings.scaling if isinstance(stage, ScalingSettings)]
     longest = max(stage.graceful_shutdown_timeout_s for stage in stages)
     for group in cluster(resource)["workerGroupSpecs"]:
         pod = group["template"]["spec"]
@@ -125,6 +127,9 @@ def test_the_service_settings_agree_with_the_pods() -> None:
     settings = check_serve_tree(yaml.safe_load(resource["spec"]["serveConfigV2"]), "serveConfigV2")
     groups = {group["groupName"]: group for group in cluster(resource)["workerGroupSpecs"]}
     assert settings.scaling.model.max_replicas == groups["gpu"]["maxReplicas"]
+    cpus = sum(int(group["rayStartParams"]["num-cpus"]) * group["maxReplicas"] for group in groups.values())
+    assert reserved_cpus(settings) <= cpus
+    assert fills_the_engines(settings)
     assert cluster(resource)["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     for group in groups.values():
         container = group["template"]["spec"]["containers"][0]
