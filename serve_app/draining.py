@@ -74,7 +74,7 @@ def _replicas_on(node_id: str) -> int:
         return 0
     applications = client.get_serve_details().get("applications", {}).values()
     return sum(
-        replica["node_id"] == node_id
+        replica.get("node_id") == node_id  # a replica that starts has none yet
         for application in applications
         for deployment in application["deployments"].values()
         for replica in deployment["replicas"]

@@ -19,6 +19,7 @@ from ray.dashboard.modules.reporter.reporter_agent import METRICS_GAUGES
 from serve_app import api_keys
 from serve_app.cluster_metrics import merged
 from serve_app.metrics import KeyNames
+from serve_app.server_doctor import examine
 
 pytestmark = pytest.mark.ray
 
@@ -78,7 +79,7 @@ def metrics(deploy: Callable[..., str], pdf: bytes, tmp_path_factory: pytest.Tem
     """What `/metrics` shows once pages were read, failed, ran away and were refused."""
     keys = tmp_path_factory.mktemp("keys") / "keys"
     harbour = api_keys.new(keys, "harbour")
-    address = deploy(api={"keys_file": str(keys)})
+    address = deploy(api={"keys_file": str(keys)}, model={"embedded": {"max_concurrent_pages": 2}})
     with httpx.Client(base_url=address, timeout=60) as client:
         before = families(client.get("/metrics").text)
         for prompt in ("plain", "fail", "loop"):
@@ -157,6 +158,29 @@ def test_requests_are_counted_by_route_and_code_and_never_by_path_or_key(metrics
         for text in sample.labels.values()
     }
     assert not [text for text in shown if text.startswith(api_keys.PREFIX) and len(text) > 20]
+
+
+def test_the_doctor_names_the_bottleneck_of_a_running_service(
+    metrics: Counts, address: str, pdf: bytes
+) -> None:
+    idle = _said_by_the_doctor(address, "nothing to do")
+    assert "is ready, with the embedded engine" in idle
+    data = {"task": "custom", "prompt": "slow", "stream": "true"}
+    with (
+        httpx.Client(base_url=address, timeout=60) as client,
+        client.stream("POST", "/v1/ocr", files={"file": ("page", pdf)}, data=data) as reply,
+    ):
+        next(reply.iter_lines())
+        assert "of what can be written at a time" in _said_by_the_doctor(address, "The bottleneck is Model")
+
+
+def _said_by_the_doctor(address: str, awaited: str) -> str:
+    """What the doctor says once what the service does has come out in its metrics."""
+    deadline = time.monotonic() + 50
+    while awaited not in (said := "\n".join(examine(address, None, 1))) and time.monotonic() < deadline:
+        pass
+    assert awaited in said
+    return said
 
 
 def test_names_of_keys_are_a_bounded_number() -> None:
