@@ -4,16 +4,17 @@ The spans themselves are made where things happen, through OpenTelemetry's inter
 until this module has been told where to send them.
 """
 
+from typing import TYPE_CHECKING
+
 from opentelemetry import propagate, trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 
 class TracingSettings(BaseModel):
@@ -28,7 +29,7 @@ class TracingSettings(BaseModel):
     share: float = Field(1.0, ge=0, le=1, description="Of the requests whose caller has not decided it.")
 
 
-def start_tracing(settings: TracingSettings, exporter: SpanExporter | None = None) -> None:
+def start_tracing(settings: TracingSettings, exporter: "SpanExporter | None" = None) -> None:
     """Send this process's spans where the settings say; without an endpoint there are none.
 
     Args:
@@ -42,13 +43,18 @@ def start_tracing(settings: TracingSettings, exporter: SpanExporter | None = Non
         if settings.endpoint is None:
             return
         exporter = _exporter(settings.endpoint)
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
     sampler = ParentBased(TraceIdRatioBased(settings.share))
     provider = TracerProvider(resource=Resource.create({"service.name": "dsocr"}), sampler=sampler)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
 
 
-def _exporter(endpoint: str) -> SpanExporter:
+def _exporter(endpoint: str) -> "SpanExporter":
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError as error:
