@@ -115,11 +115,50 @@ def bulk(manifest: str, out: str, engine: str | None, strict: bool, **options: A
 
 
 @cli.command()
-def doctor() -> None:
-    """Say what this machine has, which engine would run, and why not the other."""
+@click.option("--server", help="Address of a running service, to say what its bottleneck is now.")
+@click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1, max=600),
+    default=20,
+    show_default=True,
+    help="How long to watch the service.",
+)
+def doctor(server: str | None, api_key: str | None, seconds: float) -> None:
+    """Say what this machine has, which engine would run, and why not the other.
+
+    With --server say how a running service fares instead, and which stage holds it up.
+    """
+    if server is not None:
+        from serve_app.server_doctor import examine
+
+        for sentence in examine(server.rstrip("/"), api_key, seconds):
+            click.echo(sentence)
+        return
     from serve_app.doctor import report
 
     click.echo(report(_settings()))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a FILE for `serve deploy`: Serve itself passes over keys that it does not know."""
+    from serve_app.serve_config import check_serve_config
+
+    check_serve_config(file)
+    click.echo(f"{file} has no unknown keys.")
+
+
+@cli.command()
+@click.option("--grace", type=click.FloatRange(min=0), default=140, show_default=True, help="Seconds.")
+def drain(grace: float) -> None:
+    """Take this machine of a cluster out of service, and wait until it has answered what it has."""
+    from serve_app.draining import drain_this_machine
+
+    left = drain_this_machine(grace)
+    click.echo("drained" if left == 0 else f"{left} replicas are left after {grace:g} s")
+    sys.exit(1 if left else 0)
 
 
 @cli.group()

@@ -61,7 +61,7 @@ def sized(
         tensor_parallel = model.vllm.tensor_parallel_size
         gpus = max(gpus, (scaling.model.max_replicas or 0) * tensor_parallel)
         ingress_replicas = max(ingress_replicas, INGRESS_REPLICAS_PER_GPU * gpus)
-        sequences = model.vllm.max_num_seqs
+        sequences = engine_places(model, engine)
         model_defaults = _open(
             max_replicas=max(gpus // tensor_parallel, 1),
             num_cpus=1,
@@ -72,7 +72,7 @@ def sized(
         preprocess_replicas = PREPROCESS_REPLICAS_PER_GPU * gpus
     else:
         threads = min(cpus, EMBEDDED_THREADS)
-        concurrent = model.embedded.max_concurrent_pages
+        concurrent = engine_places(model, engine)
         model_defaults = _open(
             max_replicas=max(cpus // threads, 1),
             num_cpus=threads,
@@ -107,6 +107,11 @@ def sized(
             scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
         ),
     )
+
+
+def engine_places(model: ModelSettings, engine: EngineName) -> int:
+    """Return how many pages one engine writes at a time; what a replica takes beyond that waits in it."""
+    return model.vllm.max_num_seqs if engine == "vllm" else model.embedded.max_concurrent_pages
 
 
 def job_places(model: ScalingSettings) -> int:

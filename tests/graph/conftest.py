@@ -28,7 +28,13 @@ def address() -> Iterator[str]:
         port = probe.getsockname()[1]
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        _system_config={"metrics_report_interval_ms": 1000},  # instead of ten seconds
+    )
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()
