@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from deployments.types import PageRequest
 from serve_app.bulk.job import JobOptions, run_job
 from serve_app.settings import load_settings
 from tests.fake_engine import FakeEngine
+from tests.local_ray import local_ray
+from tests.s3_server import s3_bucket
 
 AT_72_DPI = PageRequest(dpi=72)
 
@@ -22,30 +21,16 @@ RunJob = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="package")
 def bucket() -> Iterator[str]:
-    """A bucket on an S3 server of these tests' own, and the variables that lead to it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        owner = fs.S3FileSystem(endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True)
-        owner.create_dir("corpus")
-        yield "s3://corpus"
-    server.stop()
+    """A bucket on an S3 server of these tests' own."""
+    with s3_bucket("corpus") as uri:
+        yield uri
 
 
 @pytest.fixture(scope="package")
 def cluster(bucket: str) -> Iterator[None]:
     """Ray with two CPUs, whose workers reach the bucket."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with local_ray(num_cpus=2):
         yield
-        ray.shutdown()
 
 
 @pytest.fixture
