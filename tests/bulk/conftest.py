@@ -1,11 +1,13 @@
 """One Ray for all jobs of these tests."""
 
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gcp_storage_emulator.server import create_server
 
 from deployments.types import PageRequest
 from serve_app.bulk.job import JobOptions, run_job
@@ -27,8 +29,22 @@ def bucket() -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")
-def cluster(bucket: str) -> Iterator[None]:
-    """Ray with two CPUs, whose workers reach the bucket."""
+def gs_bucket() -> Iterator[str]:
+    """A bucket on a Cloud Storage server of these tests' own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="corpus")
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield "gs://corpus"
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def cluster(bucket: str, gs_bucket: str) -> Iterator[None]:
+    """Ray with two CPUs, whose workers reach the buckets."""
     with local_ray(num_cpus=2):
         yield
 

@@ -1,0 +1,102 @@
+"""A job handed to a cluster with `ray job submit`, in the form that README.md prints."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bulk.corpus import pdf, read_table, write_rows
+
+pytestmark = pytest.mark.ray
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "http://127.0.0.1:8265"
+TOKEN = "0123456789abcdef" * 2
+
+
+def readme_command() -> list[str]:
+    """The command of README.md's section on bulk jobs."""
+    (command,) = re.findall(r"^\$ (ray job submit .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    return str(command).split()
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """That of both machines: this Python first, and the cluster's token."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_gcs_server_port_wait_time_s": "240",
+    }
+
+
+@pytest.fixture(scope="module")
+def head(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of one node, with ports of its own; yields the address of its dashboard."""
+    port, dashboard, client, agent, grpc, metrics = free_ports(6)
+    folder = tmp_path_factory.mktemp("head")
+    command = [
+        *("ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"),
+        *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", "--num-cpus=2"),
+        *(f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}"),
+        *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}"),
+    ]
+    with (folder / "log").open("w") as log:
+        # A group of its own, so that all of it can be ended.
+        process = subprocess.Popen(  # noqa: S603 - words of this test
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield f"http://127.0.0.1:{dashboard}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(120)
+
+
+@pytest.mark.timeout(600)
+def test_the_readmes_command_runs_a_job_on_a_cluster(
+    head: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf([200, 210]))
+    rows = [{"doc_id": name, "uri": str(tmp_path / f"{name}.pdf")} for name in ("a", "missing")]
+    manifest = write_rows(tmp_path / "manifest.parquet", rows)
+    stand_ins = {
+        ADDRESS: head,
+        "/shared/manifest.parquet": manifest,
+        "/shared/corpus": str(tmp_path / "out"),
+    }
+    command = readme_command()
+    assert stand_ins.keys() <= set(command)
+    asked = subprocess.run(  # noqa: S603 - the README's own words
+        [stand_ins.get(word, word) for word in command],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=540,
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert "documents  2: 1 whole, 0 in part, 1 not" in asked.stdout
+    found = [(row["page_id"], row["error_code"]) for row in read_table(tmp_path / "out" / "pages")]
+    assert found == [("a#000000", None), ("a#000001", None), ("missing#", "document_unavailable")]
