@@ -3,13 +3,14 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
-from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput
 from serve_app.api import recognition
 from serve_app.api.replies import ReplyWriter
@@ -25,7 +26,7 @@ class LocalConverter:
     """Converts with a reader, and the engine and sandbox behind it, which it closes."""
 
     def __init__(
-        self, reader: Reader, engine: Engine, max_pages: int, sandbox: Sandbox | None = None
+        self, reader: Reader[Any], engine: Engine, max_pages: int, sandbox: Sandbox | None = None
     ) -> None:
         self._reader = reader
         self._engine = engine

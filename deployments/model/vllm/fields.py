@@ -18,9 +18,6 @@ import torch
 from vllm.multimodal.inputs import MultiModalFieldConfig
 
 MODALITY = "image"
-IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary, no secret
-IMAGE_TOKEN_ID = 128815
-"""Of `<image>` in the model's tokenizer: DeepSeek-V3's 128,815 words and special tokens come first."""
 
 MAX_TILES = 6
 """A page's largest grid (the published processor's `MAX_CROPS`)."""

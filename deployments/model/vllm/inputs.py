@@ -15,8 +15,9 @@ from vllm.inputs import EngineInput, mm_input
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
 
 from deployments.errors import GenerationFailed
-from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MAX_TILES, MODALITY, image_token_count, page_fields
+from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_fields
 from deployments.model.vllm.vision_config import VisionConfig
+from deployments.tokenizer import IMAGE_TOKEN_ID
 from deployments.types import ModelInput, Pixels
 
 

@@ -17,11 +17,12 @@ from vllm.model_executor.models.utils import init_vllm_registered_model, maybe_p
 from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.sequence import IntermediateTensors
 
-from deployments.model.vllm.fields import IMAGE_TOKEN, MODALITY
+from deployments.model.vllm.fields import MODALITY
 from deployments.model.vllm.processing import LargestPages, PageInfo, PageProcessor
 from deployments.model.vllm.vision import VisionOptions, VisionTower
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.model.vllm.weights import check_language, load_tower
+from deployments.tokenizer import IMAGE_TOKEN
 
 OPTIONS = "vision"
 """Key of the tower's options in `additional_config`."""

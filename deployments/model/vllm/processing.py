@@ -16,8 +16,9 @@ from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
 from vllm.multimodal.parse import ModalityDataItems, MultiModalDataParser, ProcessorBatchItems
 from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalProcessor, BaseProcessingInfo
 
-from deployments.model.vllm.fields import IMAGE_TOKEN_ID, MAX_TILES, MODALITY, image_token_count, page_fields
+from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_fields
 from deployments.model.vllm.vision_config import VisionConfig
+from deployments.tokenizer import IMAGE_TOKEN_ID
 
 REFUSAL = (
     "This model takes pages that are already cut into views: "
