@@ -33,6 +33,7 @@ from tests.bulk.processes import find, kill, wait_until
 ACTOR = "ray::MapWorker(MapBatches(ReadGroups))"
 VICTIMS = ("engine", "driver", "raylet")
 PAGES_A_DOCUMENT = 4
+MAX_AGAIN = 20
 WORDS = ("harbour", "lamp", "tide", "forty", "ships", "noon", "green", "book", "fog", "bell", "quay", "pilot")
 
 
@@ -106,9 +107,22 @@ def pages_written(out: Path) -> int:
 
 
 def undisturbed(manifest: Path, out: Path, dpi: int) -> dict[str, Any]:
-    """Run the job once."""
-    driver = start(manifest, out, dpi)
-    return {"runs": 1, "exit": driver.wait()}
+    """Run the job until it ends by itself."""
+    code, runs = ended(start(manifest, out, dpi), manifest, out, dpi)
+    return {"runs": 1 + runs, "exit": code}
+
+
+def ended(driver: subprocess.Popen[bytes], manifest: Path, out: Path, dpi: int) -> tuple[int, int]:
+    """Wait for a driver; where Ray did not start, as on a machine at full load, run the command again.
+
+    Returns:
+        The exit code, and how often it was run again.
+    """
+    for again in range(MAX_AGAIN):
+        if driver.wait() == 0:
+            return 0, again
+        driver = start(manifest, out, dpi)
+    return driver.wait(), MAX_AGAIN
 
 
 def with_kills(manifest: Path, out: Path, dpi: int, pages: int, kills: int, seed: int) -> dict[str, Any]:
@@ -117,8 +131,10 @@ def with_kills(manifest: Path, out: Path, dpi: int, pages: int, kills: int, seed
     done: list[dict[str, Any]] = []
     driver, runs = start(manifest, out, dpi), 1
     for number, moment in enumerate(moments):
-        while pages_written(out) < moment and driver.poll() is None:
-            time.sleep(0.1)
+        while pages_written(out) < moment and driver.poll() != 0:
+            time.sleep(0.2)
+            if driver.poll() not in (None, 0):
+                driver, runs = start(manifest, out, dpi), runs + 1
         if driver.poll() is not None:
             break
         victim = VICTIMS[number % len(VICTIMS)]
@@ -128,7 +144,8 @@ def with_kills(manifest: Path, out: Path, dpi: int, pages: int, kills: int, seed
         if victim != "engine":
             driver.wait()
             driver, runs = start(manifest, out, dpi), runs + 1
-    return {"runs": runs, "exit": driver.wait(), "kills": done}
+    code, again = ended(driver, manifest, out, dpi)
+    return {"runs": runs + again, "exit": code, "kills": done}
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

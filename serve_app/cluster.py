@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import ray
 
+from deployments.errors import EngineUnavailable
 from serve_app.sizing import Resources
 
 
@@ -16,16 +17,24 @@ def connected() -> Iterator[None]:
 
     A Ray of our own leaves others on the machine alone and announces itself on loopback; see also
     `serve_app.environment`. Where Ray is connected already, that is used and kept.
+
+    Raises:
+        EngineUnavailable: Ray can't be started or reached.
     """
     if ray.is_initialized():
         yield
         return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
-        ray.init(
-            "local", include_dashboard=False, logging_level=logging.WARNING, _node_ip_address="127.0.0.1"
-        )
+    try:
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(logging_level=logging.WARNING)
+        else:
+            ray.init(
+                "local", include_dashboard=False, logging_level=logging.WARNING, _node_ip_address="127.0.0.1"
+            )
+    # Ray has no class for this: what is raised where its processes take longer than 30 seconds to start, as on
+    # a machine at full load, is a plain Exception.
+    except Exception as error:
+        raise EngineUnavailable(f"Ray can't be started or reached; try again. It said: {error}") from error
     try:
         yield
     finally:
