@@ -31,8 +31,8 @@ def connected() -> Iterator[None]:
             ray.init(
                 "local", include_dashboard=False, logging_level=logging.WARNING, _node_ip_address="127.0.0.1"
             )
-    # Ray has no class for this: what is raised where its processes take longer than 30 seconds to start, as on
-    # a machine at full load, is a plain Exception.
+    # Where its processes take longer than 30 seconds to start, as on a machine at full load, Ray raises a
+    # plain Exception.
     except Exception as error:
         raise EngineUnavailable(f"Ray can't be started or reached; try again. It said: {error}") from error
     try:
