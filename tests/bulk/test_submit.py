@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.bulk.corpus import pdf, read_table, write_rows
+from tests.bulk.processes import wait_until
 
 pytestmark = pytest.mark.ray
 
@@ -62,18 +64,28 @@ def head(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}"),
     ]
     with (folder / "log").open("w") as log:
-        # A group of its own, so that all of it can be ended.
         process = subprocess.Popen(  # noqa: S603 - words of this test
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command, env=environment, stdout=log, stderr=log
         )
+    address = f"http://127.0.0.1:{dashboard}"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def up() -> bool:
+        assert process.poll() is None, (folder / "log").read_text()
+        try:
+            return httpx.get(f"{address}/api/version", headers=headers, timeout=30).is_success
+        except httpx.TransportError:
+            return False
+
     try:
-        yield f"http://127.0.0.1:{dashboard}"
+        wait_until(up, deadline_s=300)
+        yield address
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(120)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_readmes_command_runs_a_job_on_a_cluster(
     head: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
