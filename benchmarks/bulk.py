@@ -39,7 +39,7 @@ from ray._private.internal_api import get_memory_info_reply, get_state_from_addr
 from benchmarks.process_watch import Sampler
 from benchmarks.waiting_engine import WaitingEngine, busy_share
 from deployments.types import PageRequest
-from serve_app.bulk.job import JobOptions, run_job
+from serve_app.bulk.job import RESIDENT_WORKERS, JobOptions, run_job
 from serve_app.settings import load_settings
 
 BOOK_PAGES = 5_000
@@ -154,6 +154,8 @@ def main() -> None:
     parser.add_argument("--object-store-mb", type=int, help="by default Ray's own share of the memory")
     arguments = parser.parse_args()
     store = arguments.object_store_mb
+    # As a job does that starts Ray itself.
+    os.environ.setdefault("RAY_num_workers_soft_limit", str(RESIDENT_WORKERS))
     ray.init("local", include_dashboard=False, object_store_memory=store and store * 2**20)
     with tempfile.TemporaryDirectory() as name:
         result = measure(arguments, Path(name))
