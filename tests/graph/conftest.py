@@ -33,7 +33,7 @@ def address() -> Iterator[str]:
         num_cpus=4,
         include_dashboard=False,
         log_to_driver=False,
-        _system_config={"metrics_report_interval_ms": 1000},  # instead of ten seconds
+        _system_config={"metrics_report_interval_ms": 3000},  # instead of ten seconds
     )
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
     yield f"http://127.0.0.1:{port}"
