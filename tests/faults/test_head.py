@@ -1,6 +1,5 @@
 """`dsocr serve` whose Ray dies: it ends at once, and the next one on its port goes on with the jobs."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -31,24 +30,29 @@ def free_port() -> int:
 
 @contextmanager
 def serving(port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A service that is ready; whatever it leaves is ended."""
+    """A service that is ready, started again should it end before, as a supervisor does."""
     code = "from serve_app.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--engine", "embedded", "--port", str(port)]
     process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command
+    deadline = time.monotonic() + 240
     try:
-        deadline = time.monotonic() + 240
-        while True:
-            assert process.poll() is None
+        while not ready(port):
             assert time.monotonic() < deadline
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
-                    break
+            if process.poll() is not None:
+                process = subprocess.Popen(command, env=environment)  # noqa: S603 - as above
             time.sleep(0.5)
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(120)
+
+
+def ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def family(process: subprocess.Popen[bytes], name: str) -> psutil.Process:

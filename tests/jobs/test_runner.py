@@ -288,7 +288,7 @@ async def test_a_storage_that_is_not_there_is_said_and_waited_for(tmp_path: Path
     folder = tmp_path / "jobs"
     folder.write_text("a file where the folder should be")
     async with running(folder, FakeSource(), patience_s=0.2) as runner:
-        with pytest.raises(EngineUnavailable):
+        with pytest.raises(EngineUnavailable, match=r"can't be reached now \(Not a directory\)"):
             await runner.submit(new_record(1), DOCUMENT)
         folder.unlink()
         async with asyncio.timeout(20):
