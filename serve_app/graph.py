@@ -58,11 +58,15 @@ class IngressDeployment:
         self._choice = choice
         self._stages = GraphStages(preprocess, model, postprocess)
         self._jobs = GraphJobs(jobs)
+        self._counts = PageMetrics("requests", engine_places(settings.model, choice.name))
+
+    def check_health(self) -> None:
+        """Show Serve that this process answers, and keep its gauges alive."""
+        self._counts.refresh()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Build the application in the replica's own process: it holds locks and tasks."""
-        counts = PageMetrics("requests", engine_places(self._settings.model, self._choice.name))
-        reader = PageReader(self._stages, self._settings.reading, counts)
+        reader = PageReader(self._stages, self._settings.reading, self._counts)
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))

@@ -62,12 +62,19 @@ class PageMetrics:
         )
         self._waiting = Gauge("dsocr_pages_waiting", "Pages that wait for a place of a reader.", ("reader",))
         self._under_way = Gauge("dsocr_pages_under_way", "Pages that hold a place of a reader.", ("reader",))
-        places = Gauge("dsocr_engine_places", "Pages that one engine writes at a time.")
-        places.set(engine_places)
-        self.moved(0, 0)
+        self._engine_places = Gauge("dsocr_engine_places", "Pages that one engine writes at a time.")
+        self._now = engine_places, 0, 0
+        self.refresh()
 
     def moved(self, waiting: int, under_way: int) -> None:
         """Note how many pages wait for a place, and how many hold one."""
+        self._now = self._now[0], waiting, under_way
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Set the gauges anew, as must be done now and then: Ray drops those that nobody sets."""
+        engine_places, waiting, under_way = self._now
+        self._engine_places.set(engine_places)
         self._waiting.set(waiting, self._tags)
         self._under_way.set(under_way, self._tags)
 

@@ -88,7 +88,8 @@ class ModelDeployment:
         return self._under_way
 
     async def check_health(self) -> None:
-        """End this replica once the engine is dead."""
+        """End this replica once the engine is dead; Ray drops gauges that nobody sets for a while."""
+        self._counts.under_way.set(self._under_way)
         try:
             await self._engine.check_health()
         except EngineUnavailable as error:

@@ -42,10 +42,11 @@ class JobRunnerDeployment:
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
     ) -> None:
+        self._counts = PageMetrics("jobs", engine_places)
         reader = PageReader(
             GraphStages(preprocess, model, postprocess),
             reading.model_copy(update={"max_pages_in_flight": places}),
-            PageMetrics("jobs", engine_places),
+            self._counts,
         )
         self._runner = JobRunner(
             JobStore(settings.directory),
@@ -55,6 +56,10 @@ class JobRunnerDeployment:
             workers=places,
         )
         self._runner.start()
+
+    async def check_health(self) -> None:
+        """Show Serve that this process answers, and keep its gauges alive."""
+        self._counts.refresh()
 
     async def submit(self, record: JobRecord, document: bytes) -> JobStatus:
         """Store and queue a job."""
