@@ -65,7 +65,7 @@ class Service:
         self.capacity = REPLICAS["model"] * slots / latency
 
     def add_node(self) -> Any:
-        """Add a node for replicas; on a busy machine its raylet may not be up in the time that Ray gives it."""
+        """Add a node for replicas; on a busy machine its raylet may miss the time that Ray gives it."""
         for left in reversed(range(NODE_ATTEMPTS)):
             try:
                 return self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE)
