@@ -28,6 +28,7 @@ from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
 from serve_app.jobs.settings import JobSettings
 from serve_app.page_reader import ReadingSettings
+from serve_app.tracing import TracingSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
 FILE_VARIABLE = "DSOCR_SETTINGS"
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     scaling: StageScaling = Field(default_factory=StageScaling)
     bulk: BulkSettings = Field(default_factory=BulkSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @model_validator(mode="after")
     def _views_are_the_engines(self) -> "Settings":

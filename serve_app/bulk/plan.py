@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.ladder import LadderSettings
-from serve_app.bulk.stages import Preparation
+from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.store import Store
 
 
@@ -15,6 +16,7 @@ class Reading:
 
     Attributes:
         create: makes its engine.
+        ledger: handle of the job's `serve_app.bulk.quarantine.Ledger`.
         preparation: how pages are prepared.
         ladder: attempts at a page.
         store: the job's folder.
@@ -30,6 +32,7 @@ class Reading:
     """
 
     create: Callable[[], Engine]
+    ledger: Any
     preparation: Preparation
     ladder: LadderSettings
     store: Store

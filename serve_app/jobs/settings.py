@@ -13,6 +13,9 @@ class JobSettings(BaseModel):
         description="Where jobs are kept: a folder, s3://bucket/prefix or gs://bucket/prefix. On several "
         "machines it must be one that all of them reach.",
     )
+    num_cpus: float = Field(
+        0, ge=0, description="CPUs that the runner reserves; with 0 it may be placed on a head without any."
+    )
     max_pages: int = Field(5_000, ge=1, description="Pages that one job may ask for.")
     max_unfinished: int = Field(100, ge=1, description="Jobs that wait or run; more get 429.")
     max_running: int = Field(4, ge=1, description="Jobs that are read side by side.")

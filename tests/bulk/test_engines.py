@@ -8,6 +8,8 @@ import pytest
 
 from deployments.types import Generation, GenerationOptions, PreparedPage
 from serve_app.bulk.engines import EngineKeeper
+from serve_app.bulk.quarantine import LedgerEntry, Quarantine
+from tests.bulk.ledger import HereLedger
 from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.anyio
@@ -36,9 +38,10 @@ class HangsOnce(FakeEngine):
 
 
 async def test_pages_of_an_engine_that_hangs_are_read_by_the_next(tmp_path: Path) -> None:
-    keeper = EngineKeeper(lambda: HangsOnce(tmp_path), stall_timeout_s=0.3)
+    entry = LedgerEntry(HereLedger(), "actor")
+    keeper = EngineKeeper(lambda: HangsOnce(tmp_path), 0.3, Quarantine(8, {}), entry)
     pages = [PreparedPage(index, 10, 10, None, "prompt") for index in range(4)]
-    reads = asyncio.gather(*(keeper.read(page, GenerationOptions()) for page in pages))
+    reads = asyncio.gather(*(keeper.read(str(page.index), page, GenerationOptions()) for page in pages))
     generations = await asyncio.wait_for(reads, 60)
     assert [f"# Page {index}" in generation.text for index, generation in enumerate(generations)] == [
         True
