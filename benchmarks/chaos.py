@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def run_chaos(
     seed: int = 1,
     pause_s: tuple[float, float] = (5, 15),
     only: tuple[str, ...] = (),
+    tell: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Make faults under load and return what came of it.
 
@@ -70,33 +72,38 @@ def run_chaos(
         seed: of load and faults.
         pause_s: shortest and longest pause between a whole service and the next fault.
         only: kinds of faults; none for all.
+        tell: is given the figures so far after each fault.
     """
     load = BackgroundLoad(Load(service.address, service.capacity * share, 20.0, seed))
     began = time.monotonic()
     time.sleep(WARM_UP_S)
     faults = Faults(service, seed)
-    faults.make_in_turn(time.monotonic() + seconds, pause_s, only)
+
+    def figures() -> dict[str, Any]:
+        tally, now = load.tally, time.monotonic()
+        failures = tally.failures()
+        return {
+            "seconds": round(now - began),
+            "load_share": share,
+            "pages_per_s_offered": round(service.capacity * share, 2),
+            "requests": len(tally.outcomes),
+            "results": tally.results(),
+            "failed": len(failures),
+            "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
+            "not_sent": tally.not_sent,
+            "latency_s": tally.latency(),
+            "faults": len(faults.made),
+            "by_fault": by_fault(faults.made, list(tally.outcomes), now),
+            "jobs": {"accepted": len(tally.jobs), "refused": dict(tally.refused_jobs)},
+        }
+
+    faults.make_in_turn(time.monotonic() + seconds, pause_s, only, lambda: tell(figures()))
     time.sleep(WARM_UP_S)
     load.end()
-    ended = time.monotonic()
+    found = figures()
     whole = service.whole_within(faults.limit_s)
-    tally = load.tally
-    failures = tally.failures()
-    return {
-        "seconds": round(ended - began),
-        "load_share": share,
-        "pages_per_s_offered": round(service.capacity * share, 2),
-        "requests": len(tally.outcomes),
-        "results": tally.results(),
-        "failed": len(failures),
-        "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
-        "not_sent": tally.not_sent,
-        "latency_s": tally.latency(),
-        "faults": len(faults.made),
-        "by_fault": by_fault(faults.made, tally.outcomes, ended),
-        "jobs": {**jobs_lost(service.address, tally.jobs, 300), "refused": dict(tally.refused_jobs)},
-        "whole_at_the_end": whole,
-    }
+    lost = jobs_lost(service.address, load.tally.jobs, 300)
+    return found | {"jobs": found["jobs"] | lost, "whole_at_the_end": whole}
 
 
 def is_unclear(result: str) -> bool:
@@ -150,7 +157,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", default=(), help="kinds of faults, by name")
     arguments = parser.parse_args()
-    before = conditions()
+    result = {
+        "benchmark": "chaos",
+        **conditions(),
+        "nodes": NODES,
+        "engine": f"double: {SLOTS} pages at once, {LATENCY_S} s each, 3 replicas",
+    }
+
+    def tell(figures: dict[str, Any]) -> None:
+        result.update(figures, load_average_after=[round(load, 1) for load in os.getloadavg()])
+        if arguments.out:
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
     with running_service(NODES, SLOTS, LATENCY_S) as service:
         figures = run_chaos(
             service,
@@ -158,19 +176,10 @@ def main() -> None:
             arguments.share,
             seed=arguments.seed,
             only=tuple(arguments.only),
+            tell=tell,
         )
-    result = {
-        "benchmark": "chaos",
-        **before,
-        "load_average_after": [round(load, 1) for load in os.getloadavg()],
-        "nodes": NODES,
-        "engine": f"double: {SLOTS} pages at once, {LATENCY_S} s each, 3 replicas",
-        **figures,
-    }
-    line = json.dumps(result)
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    sys.stdout.write(line + "\n")
+        tell(figures)
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ def lost_processes() -> list[str]:
     return [name for name, _ in node.dead_processes() if name in ESSENTIAL]
 
 
+def kill_processes() -> None:
+    """Kill those of Ray's processes that this one started; its workers end with their raylet."""
+    node: Any = ray._private.worker._global_node
+    if node is not None:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
 def cluster_resources() -> Resources:
     """Return the CPUs and GPUs of the cluster that Ray is connected to."""
     totals = ray.cluster_resources()

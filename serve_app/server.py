@@ -15,7 +15,7 @@ from ray.serve.schema import LoggingConfig
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine
 from serve_app.api.authentication import check_protection
-from serve_app.cluster import cluster_resources, connected, lost_processes
+from serve_app.cluster import cluster_resources, connected, kill_processes, lost_processes
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import Settings
 
@@ -63,12 +63,13 @@ def _give_up(lost: list[str]) -> NoReturn:
     """End this process at once, for whoever supervises it to start it anew.
 
     Ray can't be put right from here: its own shutdown asks what has died, and without that waits for a
-    minute, in which a dead service would hold the port. What it started ends with this process.
+    minute, in which a dead service would hold the port. So what is left of it is killed.
     """
     click.echo(
         f"dsocr: Ray's {' and '.join(lost)} died; the service ends and can be started anew. Jobs go on then.",
         err=True,
     )
+    kill_processes()
     os._exit(LOST)
 
 

@@ -93,13 +93,20 @@ class Faults:
         print(f"{kind}: whole after {fault.whole_after_s} s", file=sys.stderr, flush=True)
         return fault
 
-    def make_in_turn(self, until: float, pause_s: tuple[float, float], only: tuple[str, ...] = ()) -> None:
+    def make_in_turn(
+        self,
+        until: float,
+        pause_s: tuple[float, float],
+        only: tuple[str, ...] = (),
+        made: Callable[[], None] = lambda: None,
+    ) -> None:
         """Make faults until a time, each kind once before any a second time.
 
         Args:
             until: `time.monotonic()` after which no fault is made.
             pause_s: shortest and longest time from a whole service to the next fault.
             only: the kinds to make; none for all.
+            made: called after each.
         """
         turn: list[str] = []
         while time.monotonic() < until:
@@ -107,6 +114,7 @@ class Faults:
                 turn = list(only or self.kinds())
                 self._random.shuffle(turn)
             self.make(turn.pop())
+            made()
             time.sleep(self._random.uniform(*pause_s))
 
     def _kill(self, title: str, *, of_all: bool = False) -> None:

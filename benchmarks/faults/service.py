@@ -25,6 +25,7 @@ from serve_app.settings import load_settings
 from serve_app.sizing import Resources
 
 NODE_CPUS = 4
+NODE_ATTEMPTS = 5
 PATIENCE = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "60000",
@@ -64,8 +65,14 @@ class Service:
         self.capacity = REPLICAS["model"] * slots / latency
 
     def add_node(self) -> Any:
-        """Add a node for replicas."""
-        return self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE)
+        """Add a node for replicas; on a busy machine its raylet may miss the time that Ray gives it."""
+        for left in reversed(range(NODE_ATTEMPTS)):
+            try:
+                return self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE)
+            except Exception:
+                if not left:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def start(self) -> None:
         """Start the HTTP proxy on the head, and the graph."""

@@ -30,8 +30,8 @@ def service() -> Iterator[Service]:
 
 
 def test_what_dies_behind_the_ingress_fails_nothing(service: Service) -> None:
-    found = run_chaos(service, 20, share=0.3, pause_s=(0, 1), only=DEATHS)
-    assert found["faults"] >= 2
+    found = run_chaos(service, 30, share=0.3, pause_s=(0, 1), only=DEATHS)
+    assert found["faults"] >= 1
     assert found["failed"] == 0, found["by_fault"]
     assert found["jobs"]["pages_lost"] == 0
     assert found["whole_at_the_end"]
