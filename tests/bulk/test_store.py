@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import InvalidRequest
-from serve_app.bulk.store import Store
+from deployments.errors import DocumentUnavailable, InvalidRequest
+from serve_app.bulk.store import Store, read_document
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -69,3 +69,23 @@ def test_folders_are_listed_and_deleted(tmp_path: Path) -> None:
 def test_other_schemes_are_refused(uri: str) -> None:
     with pytest.raises(InvalidRequest, match="s3://bucket/key"):
         Store(uri)
+
+
+@pytest.mark.parametrize("name", ["bucket", "gs_bucket"], ids=["s3", "gs"])
+def test_a_bucket_is_a_folder_too(name: str, request: pytest.FixtureRequest) -> None:
+    uri = f"{request.getfixturevalue(name)}/stored"
+    store = Store(uri, "_job/tmp")
+    data = bytes(range(256)) * 40_000
+    store.write("a b/100%20.bin", data)
+    store.write("a b/more", b"1")
+    store.write("a b/more", b"2")
+    assert store.read("a b/100%20.bin") == read_document(f"{uri}/a b/100%20.bin", len(data)) == data
+    assert store.read("a b/more") == b"2"
+    assert store.names("a b") == ["a b/100%20.bin", "a b/more"]
+    assert store.names("nothing") == []
+    with pytest.raises(DocumentUnavailable):
+        read_document(f"{uri}/nothing", 10)
+    store.delete(["a b/more"])
+    store.delete_folder("a b")
+    store.delete_folder("a b")
+    assert not store.exists("a b")
