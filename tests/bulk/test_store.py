@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import InvalidRequest
-from serve_app.bulk.store import Store
+from deployments.errors import DocumentUnavailable, InvalidRequest
+from serve_app.bulk.store import Store, read_document
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -80,3 +80,23 @@ def test_a_write_that_fails_leaves_no_half_behind(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="No space left"):
         Store(str(tmp_path)).write("pages/a", b"x" * 1000)
     assert not list((tmp_path / "pages").iterdir())
+
+
+@pytest.mark.parametrize("name", ["bucket", "gs_bucket"], ids=["s3", "gs"])
+def test_a_bucket_is_a_folder_too(name: str, request: pytest.FixtureRequest) -> None:
+    uri = f"{request.getfixturevalue(name)}/stored"
+    store = Store(uri, "_job/tmp")
+    data = bytes(range(256)) * 40_000
+    store.write("a b/100%20.bin", data)
+    store.write("a b/more", b"1")
+    store.write("a b/more", b"2")
+    assert store.read("a b/100%20.bin") == read_document(f"{uri}/a b/100%20.bin", len(data)) == data
+    assert store.read("a b/more") == b"2"
+    assert store.names("a b") == ["a b/100%20.bin", "a b/more"]
+    assert store.names("nothing") == []
+    with pytest.raises(DocumentUnavailable):
+        read_document(f"{uri}/nothing", 10)
+    store.delete(["a b/more"])
+    store.delete_folder("a b")
+    store.delete_folder("a b")
+    assert not store.exists("a b")
