@@ -140,7 +140,7 @@ def _place(group: Group, groups: Sequence[Group], page: Box) -> PartKind:
     alone = group.label != "title" and len(group.rows) == 1 and size <= 1.3 * usual
     at_top = alone and box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size
     at_bottom = alone and box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size
-    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2):
+    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2 and size <= 1.3 * usual):
         return "header"
     if at_bottom or (group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below)):
         return "footer"
