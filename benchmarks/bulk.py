@@ -31,6 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pymupdf
 
+from benchmarks.instant_engine import ANSWER
+from benchmarks.plots import plot_bulk
 from deployments.types import (
     EngineInput,
     FinishReason,
@@ -41,8 +43,6 @@ from deployments.types import (
 )
 from serve_app.bulk.job import JobOptions, run_job
 from serve_app.settings import load_settings
-
-ANSWER = "<|ref|>text<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n" + "A line of the page. " * 150
 
 
 class WaitingEngine:
@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=20_000)
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--latency", type=float, default=1.0)
+    parser.add_argument("--out", type=Path, default=None, help="folder for bulk.json and bulk.png")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -196,6 +197,10 @@ def main() -> None:
             "driver_rss_mb": [round(sample[3]) for sample in tenths],
             "all_rss_mb": [round(sample[4]) for sample in tenths],
         }
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "bulk.json").write_text(json.dumps(result, indent=1) + "\n")
+        plot_bulk(result, arguments.out / "bulk.png")
     sys.stdout.write(json.dumps(result) + "\n")
 
 

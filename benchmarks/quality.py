@@ -21,10 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import plot_quality
 from benchmarks.reading import olmocr_bench, omnidocbench, report, text_layer
 from benchmarks.reading.drawn_pages import KINDS, SEED, generated
 from benchmarks.reading.olmocr_bench import TestResult, run_tests
-from benchmarks.reading.plots import plot_quality
 from benchmarks.reading.readers import READERS, Reader, ServerReader
 from benchmarks.reading.scores import METRICS, PageScore, score_page, summarise
 from benchmarks.reading.truth import TruthPage
@@ -64,10 +64,11 @@ def main() -> None:
         }
         _print(reader, summary, tests)
         reader.close()
+        # After each reader: a long run that is cut short has not been for nothing.
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{options.name}.json").write_text(json.dumps(result, indent=1) + "\n")
     for name, why in missing.items():
         print(f"left out: {name}: {why}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{options.name}.json").write_text(json.dumps(result, indent=1) + "\n")
     plot_quality(result, options.out / f"{options.name}.png")
     if options.report:
         report.write(options.report, result, all_scores, worst=options.worst)

@@ -160,7 +160,9 @@ class LineReader:
         """Read a cut-out line whose letters stand upright."""
         tall, wide = crop.shape[:2]
         if wide > _LONGEST * tall:
-            crop = np.asarray(cv2.resize(crop, (_LONGEST * tall, tall), interpolation=cv2.INTER_AREA), np.uint8)
+            crop = np.asarray(
+                cv2.resize(crop, (_LONGEST * tall, tall), interpolation=cv2.INTER_AREA), np.uint8
+            )
         # Any: rapidocr's annotations promise less than it returns when asked for the characters' places.
         result: Any = self._recogniser(
             TextRecInput(img=np.ascontiguousarray(crop[:, :, ::-1]), return_word_box=True)

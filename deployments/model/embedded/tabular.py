@@ -36,7 +36,9 @@ def with_tables(regions: Sequence[Region], lines: Sequence[TextLine], ink: Ink) 
         ink: of the page.
     """
     return [
-        replace(region, label="table") if region.label == "figure" and _is_table(region.box, lines, ink) else region
+        replace(region, label="table")
+        if region.label == "figure" and _is_table(region.box, lines, ink)
+        else region
         for region in regions
     ]
 
