@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput
 from serve_app.api import recognition
 from serve_app.api.replies import ReplyWriter
@@ -23,7 +24,7 @@ from serve_app.stages import LocalStages
 class LocalConverter:
     """Converts with a reader and the engine behind it, which it closes."""
 
-    def __init__(self, reader: Reader, engine: Engine, max_pages: int) -> None:
+    def __init__(self, reader: Reader[Any], engine: Engine, max_pages: int) -> None:
         self._reader = reader
         self._engine = engine
         self._max_pages = max_pages

@@ -70,13 +70,17 @@ class PageReader(Generic[DocumentT, PreparedT]):
         self._settings = settings
         self._places = FairPlaces(settings.max_pages_in_flight)
 
-    async def inspect(self, document: bytes) -> DocumentInfo:
+    async def hold(self, document: bytes) -> DocumentT:
+        """Put a document where the stages reach it; see `serve_app.reading.Reader`."""
+        return await self._stages.hold(document)
+
+    async def inspect(self, document: DocumentT) -> DocumentInfo:
         """Return what a document is; see `serve_app.reading.Reader`."""
-        return await self._stages.inspect(await self._stages.hold(document))
+        return await self._stages.inspect(document)
 
     async def read(
         self,
-        document: bytes,
+        document: DocumentT,
         pages: Sequence[int],
         request: PageRequest,
         *,
@@ -87,15 +91,10 @@ class PageReader(Generic[DocumentT, PreparedT]):
         caller: str = "",
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
-        held = await self._stages.hold(document)
-        job = _Job(held, _with_image(request, figures), stream, confidence, figures, writing, caller)
+        job = _Job(document, _with_image(request, figures), stream, confidence, figures, writing, caller)
         async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
             async for event in events:
                 yield event
-
-    async def hold(self, document: bytes) -> DocumentT:
-        """Put a document where the stages reach it, for `read_page`; it is freed with the returned value."""
-        return await self._stages.hold(document)
 
     async def read_page(
         self,

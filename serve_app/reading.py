@@ -6,7 +6,7 @@ the same code in one process on the command line. It knows nothing of HTTP.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from deployments.errors import OcrError
 from deployments.types import DocumentInfo, PageRequest, PageResult
@@ -57,10 +57,18 @@ class Writing:
 PLAIN_WRITING = Writing()
 
 
-class Reader(Protocol):
+HeldT = TypeVar("HeldT")
+"""A document as a reader holds it."""
+
+
+class Reader(Protocol[HeldT]):
     """Reads documents."""
 
-    async def inspect(self, document: bytes) -> DocumentInfo:
+    async def hold(self, document: bytes) -> HeldT:
+        """Put a document where it can be read; it is freed with what is returned."""
+        ...
+
+    async def inspect(self, document: HeldT) -> DocumentInfo:
         """Return what a document is.
 
         Raises:
@@ -70,7 +78,7 @@ class Reader(Protocol):
 
     def read(
         self,
-        document: bytes,
+        document: HeldT,
         pages: Sequence[int],
         request: PageRequest,
         *,
@@ -86,7 +94,7 @@ class Reader(Protocol):
         different pages mingle, and pages end as they are done. Closing the generator cancels all work.
 
         Args:
-            document: its bytes.
+            document: what `hold` gave.
             pages: numbers from 0, each within the document.
             request: how each page is read.
             stream: whether raw text comes as it is written.

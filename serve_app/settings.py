@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -97,6 +97,16 @@ class Settings(BaseSettings):
     scaling: StageScaling = Field(default_factory=StageScaling)
     bulk: BulkSettings = Field(default_factory=BulkSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+
+    @model_validator(mode="after")
+    def _views_are_the_engines(self) -> "Settings":
+        views, engine = self.views, self.model.vllm
+        if (views.base_size, views.image_size) != (engine.base_size, engine.image_size):
+            raise ValueError(
+                "views.base_size and views.image_size must equal model.vllm.base_size and "
+                "model.vllm.image_size: the engine takes what Preprocess makes"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -78,7 +78,7 @@ class FakeReader:
     """A reader whose every answer the test sets.
 
     `ends` gives a page's end: an error to report, an exception to raise in the middle of the reading,
-    or a `StopReading`. `hold` keeps pages from ending until it is set; `closed` says that the reading
+    or a `StopReading`. `gate` keeps pages from ending until it is set; `closed` says that the reading
     was closed.
     """
 
@@ -89,7 +89,7 @@ class FakeReader:
     finish_reasons: dict[int, FinishReason] = field(default_factory=dict)
     deltas: Sequence[PageDelta] = ()
     pause_s: float = 0
-    hold: asyncio.Event | None = None
+    gate: asyncio.Event | None = None
     began: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     documents: list[bytes] = field(default_factory=list)
@@ -97,6 +97,9 @@ class FakeReader:
     flags: dict[str, bool] = field(default_factory=dict)
     writings: list[Writing] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)
+
+    async def hold(self, document: bytes) -> bytes:
+        return document
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         self.documents.append(document)
@@ -127,8 +130,8 @@ class FakeReader:
                     await asyncio.sleep(self.pause_s)
                     yield delta
             for index in pages:
-                if self.hold is not None:
-                    await self.hold.wait()
+                if self.gate is not None:
+                    await self.gate.wait()
                 error = self.ends.get(index)
                 if isinstance(error, OcrError):
                     yield PageFailed(index, error)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "deployments").rglob("*.py")) + sorted((ROOT / "serve_app").rglob("*.py"))
 STAGES = {"preprocess", "model", "postprocess"}
 HTTP = {"fastapi", "starlette", "httpx", "uvicorn", "requests", "aiohttp"}
-SHARED = {"deployments.types", "deployments.errors"}
+SHARED = {"deployments.types", "deployments.errors", "deployments.tokenizer"}
 
 
 def imports(module: Path) -> set[str]:

@@ -21,6 +21,8 @@ from deployments.types import (
     PreparedPage,
     Task,
 )
+from serve_app.api import recognition
+from serve_app.api.schemas import OcrOptions
 from serve_app.page_reader import PageReader, ReadingSettings
 from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, Writing
 
@@ -37,9 +39,11 @@ class Stages:
         self.running = self.most_running = 0
         self.tried: list[tuple[bool, int]] = []
         self.options: list[GenerationOptions] = []
+        self.held: list[bytes] = []
         self.freed, self.both_running = asyncio.Event(), asyncio.Event()
 
     async def hold(self, document: bytes) -> bytes:
+        self.held.append(document)
         return document
 
     async def inspect(self, document: bytes) -> DocumentInfo:
@@ -138,6 +142,15 @@ async def test_how_the_engine_writes_can_be_said() -> None:
         (event,) = [event async for event in ended]
     assert done(event).generation.finish_reason is FinishReason.RUNAWAY, "not read again"
     assert [(options.max_tokens, options.temperature) for options in stages.options] == [(7, 0.5)]
+
+
+async def test_a_request_puts_its_document_into_the_store_once() -> None:
+    stages = Stages()
+    reader = PageReader(stages, ReadingSettings())
+    work = await recognition.begin(reader, b"a document", OcrOptions(), max_pages=5)
+    async with aclosing(recognition.events(reader, work, stream=False)) as ended:
+        assert all([isinstance(event, PageDone) async for event in ended])
+    assert stages.held == [b"a document"]
 
 
 def test_a_page_without_tiles_has_no_rung_twice() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
-from deployments.preprocess.tokenizer import load_tokenizer
+from deployments.tokenizer import load_tokenizer
 from deployments.types import EngineInput, PageRequest, PreparedPage
 
 PAGE_POINTS = (595.3, 841.9)

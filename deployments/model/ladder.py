@@ -1,13 +1,19 @@
 """What is tried with a page that runs away: the rungs of a ladder, per task."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from deployments.types import Task
 
 NGRAM_SIZE = 20
 """No n-gram of 20 tokens may repeat: the model's own setting."""
+
+
+def _more_than_a_token(size: int) -> int:
+    if size == 1:
+        raise ValueError("an n-gram size is 0 (the rule is off) or at least 2: single tokens must repeat")
+    return size
 
 
 class Attempt(NamedTuple):
@@ -20,8 +26,8 @@ class Attempt(NamedTuple):
     """
 
     crop: bool = True
-    ngram_size: int = NGRAM_SIZE
-    ngram_window: int = 90
+    ngram_size: Annotated[int, Field(ge=0, le=256), AfterValidator(_more_than_a_token)] = NGRAM_SIZE
+    ngram_window: Annotated[int, Field(ge=1, le=8_192)] = 90
 
 
 PICTURE_LADDER = (Attempt(), Attempt(ngram_window=50), Attempt(crop=False, ngram_window=50))

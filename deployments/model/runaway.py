@@ -1,4 +1,4 @@
-"""Pages that never end: noticing them while they are written, and what to try next.
+"""Pages that never end, noticed while they are written; `deployments.model.ladder` says what is tried next.
 
 A model that loops writes the same thing until its context is full. Two shapes are noticed, over token
 ids alone:
@@ -13,7 +13,7 @@ noticed: a loop whose every lap has a new number in it. Such a page ends at the 
 """
 
 from collections.abc import Iterable
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,7 +26,6 @@ class RunawaySettings(BaseModel):
 
     Attributes:
         enabled: whether to look.
-        retries: how many other attempts a page gets.
         min_tokens: an exact loop spans at least so many tokens…
         min_laps: …and at least so many periods.
         ngram: length of the n-grams of the near loop; its default is a table row of four or five cells.
@@ -37,40 +36,11 @@ class RunawaySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
-    retries: Annotated[int, Field(ge=0, le=3)] = 2
     min_tokens: Annotated[int, Field(ge=16)] = 512
     min_laps: Annotated[int, Field(ge=2)] = 4
     ngram: Annotated[int, Field(ge=4, le=64)] = 16
     window: Annotated[int, Field(ge=64)] = 2_048
     stale_share: Annotated[float, Field(gt=0.5, le=1)] = 0.95
-
-
-class Attempt(NamedTuple):
-    """One way to read a page: with tiles or without, and the no-repeat rule."""
-
-    crop: bool
-    ngram_size: int
-    ngram_window: int
-
-
-PUBLISHED_WINDOWS = (90, 50)
-"""The two windows of the no-repeat rule that DeepSeek-OCR-2's own programs use (single images, PDFs)."""
-
-
-def ladder(first: Attempt) -> tuple[Attempt, ...]:
-    """How to try a page again that ran away: as asked, then the other published window, then without tiles.
-
-    A page read without tiles already gets the window alone. Where the rule is off, it is switched on
-    with the published size, 20.
-    """
-    page, pdf = PUBLISHED_WINDOWS
-    other = first._replace(
-        ngram_size=first.ngram_size or 20, ngram_window=pdf if first.ngram_window == page else page
-    )
-    attempts = [first, other]
-    if first.crop:
-        attempts.append(first._replace(crop=False, ngram_size=other.ngram_size))
-    return tuple(attempts)
 
 
 HASH_BASE, HASH_MODULUS = 1_000_003, (1 << 61) - 1

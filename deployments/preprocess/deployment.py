@@ -5,7 +5,7 @@ import asyncio
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
 from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
-from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
 
 

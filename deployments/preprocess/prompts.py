@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from deployments.errors import InvalidRequest
 from deployments.preprocess.settings import ViewSettings
 from deployments.preprocess.tiling import make_views
-from deployments.preprocess.tokenizer import BOS_TOKEN_ID, IMAGE_TOKEN, IMAGE_TOKEN_ID
+from deployments.tokenizer import BOS_TOKEN_ID, IMAGE_TOKEN, IMAGE_TOKEN_ID
 from deployments.types import MAX_PROMPT_CHARS, ModelInput, Pixels, Task
 
 # As the model's authors give them.

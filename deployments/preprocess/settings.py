@@ -38,6 +38,7 @@ class ViewSettings(BaseModel):
 
     base_size: int = Field(default=1024, ge=64, description="Side of the global view in pixels.")
     image_size: int = Field(default=768, ge=64, description="Side of a tile in pixels.")
+    crop_mode: bool = Field(default=True, description="Whether large images may have tiles.")
     # The reference orders candidate grids by their number of tiles alone. Within these bounds no two grids
     # with the same number can be equally near to an image, so their order among themselves is no matter.
     min_tiles: int = Field(default=2, ge=2, le=3, description="Fewest tiles of an image that has tiles.")

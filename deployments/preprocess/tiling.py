@@ -62,20 +62,23 @@ def make_views(image: Pixels, settings: ViewSettings, crop: bool) -> tuple[Pixel
     Args:
         image: uint8 RGB, shape (height, width, 3).
         settings: sizes and tile counts.
-        crop: whether to make tiles. Without them the image is first stretched to a tile's square, which
-            the global view then enlarges, as the reference does.
+        crop: whether to make tiles, where `settings.crop_mode` allows any. Without them the image is first
+            stretched to a tile's square, which the global view then enlarges, as the reference does.
 
     Returns:
         The global view, shape (base_size, base_size, 3), the tiles, shape (grid.tiles, image_size,
         image_size, 3), row by row, and the grid. All arrays are C-contiguous.
     """
+    crop = crop and settings.crop_mode
     side = settings.image_size
     picture = Image.fromarray(image[..., 0] if _is_grey(image) else image)
     grid = choose_grid(*picture.size, settings) if crop else NO_TILES
     if not crop:
         picture = picture.resize((side, side), Image.Resampling.BICUBIC)
     fitted = ImageOps.pad(
-        picture, (settings.base_size, settings.base_size), color=(PAD_COLOUR,) * len(picture.getbands())
+        _kept_visible(picture, settings.base_size),
+        (settings.base_size, settings.base_size),
+        color=(PAD_COLOUR,) * len(picture.getbands()),
     )
     global_view = _rgb(np.asarray(fitted))
     if not grid.tiles:
@@ -84,6 +87,14 @@ def make_views(image: Pixels, settings: ViewSettings, crop: bool) -> tuple[Pixel
     samples = np.asarray(stretched).reshape(grid.rows, side, grid.columns, side, -1).swapaxes(1, 2)
     tiles = _rgb(samples.reshape(grid.tiles * side, side, -1).squeeze())
     return global_view, tiles.reshape(grid.tiles, side, side, 3), grid
+
+
+def _kept_visible(picture: Image.Image, side: int) -> Image.Image:
+    """Give a strip that would vanish, under half a pixel wide, one whole pixel, as Pillow does from 13 on."""
+    width, height = picture.size
+    if 2 * side * min(width, height) > max(width, height):
+        return picture
+    return picture.resize((side, 1) if width > height else (1, side), Image.Resampling.BICUBIC)
 
 
 def _is_grey(image: Pixels) -> bool:

@@ -1,6 +1,7 @@
 """Making the FastAPI application."""
 
 import time
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -28,7 +29,7 @@ DESCRIPTION = (
 
 
 def create_app(
-    reader: Reader,
+    reader: Reader[Any],
     settings: ApiSettings,
     status: ServiceStatus,
     jobs: JobService | None = None,

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from deployments.errors import GenerationFailed, InvalidRequest, OcrError, ProcessingTimeout
 from deployments.types import DocumentInfo, PageRequest, Task
@@ -30,19 +31,21 @@ class Recognition:
 
     Attributes:
         document: its bytes.
+        held: the document as the reader has it.
         info: what it is.
         pages: numbers from 0, each once, in the order asked for.
         options: how to read them.
     """
 
     document: bytes
+    held: Any
     info: DocumentInfo
     pages: list[int]
     options: OcrOptions
 
 
 async def begin(
-    reader: Reader, document: bytes, options: OcrOptions, max_pages: int, deadline: float | None = None
+    reader: Reader[Any], document: bytes, options: OcrOptions, max_pages: int, deadline: float | None = None
 ) -> Recognition:
     """Inspect a document and choose its pages.
 
@@ -63,14 +66,16 @@ async def begin(
         raise InvalidRequest("A prompt and the task 'custom' go together: send both or neither.", "prompt")
     try:
         async with asyncio.timeout_at(deadline):
-            info = await reader.inspect(document)
+            held = await reader.hold(document)
+            info = await reader.inspect(held)
     except TimeoutError:
         raise _too_slow() from None
-    return Recognition(document, info, page_ranges.select(options.pages, info.page_count, max_pages), options)
+    pages = page_ranges.select(options.pages, info.page_count, max_pages)
+    return Recognition(document, held, info, pages, options)
 
 
 async def events(
-    reader: Reader,
+    reader: Reader[Any],
     recognition: Recognition,
     *,
     stream: bool,
@@ -98,7 +103,7 @@ async def events(
     request = PageRequest(options.task, options.prompt, options.crop, options.dpi, keep_image=figures)
     missing = dict.fromkeys(recognition.pages)
     reading = reader.read(
-        recognition.document,
+        recognition.held,
         recognition.pages,
         request,
         stream=stream,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -45,7 +45,7 @@ class Service:
         began: unix time.
     """
 
-    reader: Reader
+    reader: Reader[Any]
     settings: ApiSettings
     status: ServiceStatus
     admission: Admission

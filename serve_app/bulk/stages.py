@@ -12,7 +12,7 @@ from deployments.postprocess import exports
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
-from deployments.preprocess.tokenizer import find_tokenizer, load_tokenizer
+from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput, Generation, PageRequest, PageResult, PreparedPage
 from serve_app.bulk.journal import write_part
 from serve_app.bulk.pages import Segment, file_name

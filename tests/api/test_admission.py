@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_more_documents_than_places_get_429_at_once() -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     async with client_of(make_app(reader, max_concurrent_requests=1)) as client:
         first = asyncio.create_task(client.post("/v1/ocr", files={"file": b"%PDF"}))
         await reader.began.wait()
@@ -19,21 +19,21 @@ async def test_more_documents_than_places_get_429_at_once() -> None:
         assert refused.json()["error"]["type"] == "rate_limit_error"
         assert int(refused.headers["retry-after"]) >= 1
         assert (await client.get("/healthz")).status_code == 200, "probes need no place"
-        assert reader.hold is not None
-        reader.hold.set()
+        assert reader.gate is not None
+        reader.gate.set()
         assert (await first).status_code == 200
         assert (await client.post("/v1/ocr", files={"file": b"%PDF"})).status_code == 200
 
 
 async def test_a_stream_keeps_its_place_until_it_ends() -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     async with client_of(make_app(reader, max_concurrent_requests=1)) as client:
         data = {"stream": "true"}
         first = asyncio.create_task(client.post("/v1/ocr", files={"file": b"%PDF"}, data=data))
         await reader.began.wait()
         assert (await client.post("/v1/ocr", files={"file": b"%PDF"})).status_code == 429
-        assert reader.hold is not None
-        reader.hold.set()
+        assert reader.gate is not None
+        reader.gate.set()
         await first
         assert (await client.post("/v1/ocr", files={"file": b"%PDF"})).status_code == 200
 

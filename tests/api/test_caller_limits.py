@@ -36,7 +36,7 @@ async def test_one_key_leaves_places_for_the_others(
     keys: tuple[Path, dict[str, str], dict[str, str]],
 ) -> None:
     file, alice, bob = keys
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     async with client_of(make_app(reader, keys_file=file, max_concurrent_requests=4)) as client:
         first = [asyncio.create_task(client.post("/v1/ocr", files=FILE, headers=alice)) for _ in range(3)]
         await until(lambda: len(reader.requests) == 3)
@@ -45,8 +45,8 @@ async def test_one_key_leaves_places_for_the_others(
         await until(lambda: len(reader.requests) == 4)
         full = await client.post("/v1/ocr", files=FILE, headers=bob)
         assert full.json()["error"]["code"] == "queue_full", "the service as a whole"
-        assert reader.hold is not None
-        reader.hold.set()
+        assert reader.gate is not None
+        reader.gate.set()
         assert {(await task).status_code for task in [*first, second]} == {200}
         assert not refused(await client.post("/v1/ocr", files=FILE, headers=alice))
 
@@ -55,13 +55,13 @@ async def test_the_number_of_a_keys_requests_under_way_can_be_set(
     keys: tuple[Path, dict[str, str], dict[str, str]],
 ) -> None:
     file, alice, _ = keys
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     async with client_of(make_app(reader, keys_file=file, max_concurrent_requests_per_key=1)) as client:
         first = asyncio.create_task(client.post("/v1/ocr", files=FILE, headers=alice))
         await reader.began.wait()
         assert refused(await client.post("/v1/ocr", files=FILE, headers=alice))
-        assert reader.hold is not None
-        reader.hold.set()
+        assert reader.gate is not None
+        reader.gate.set()
         await first
 
 

@@ -195,7 +195,7 @@ async def test_an_error_in_a_stream_is_openais() -> None:
 
 
 async def test_a_silent_stream_beats_and_ends() -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     async with (
         serving(make_app(reader, heartbeat_s=0.01)) as address,
         httpx.AsyncClient(base_url=address) as client,
@@ -206,15 +206,15 @@ async def test_a_silent_stream_beats_and_ends() -> None:
             lines = reply.aiter_lines()
             while not (await anext(lines)).startswith(":"):
                 pass
-            assert reader.hold is not None
-            reader.hold.set()
+            assert reader.gate is not None
+            reader.gate.set()
             rest = [line async for line in lines]
     assert rest[-2:] == ["data: [DONE]", ""]
     assert reader.closed.is_set()
 
 
 async def test_a_client_that_leaves_a_stream_frees_its_work() -> None:
-    reader = FakeReader(deltas=[PageDelta(0, "raw")], hold=asyncio.Event())
+    reader = FakeReader(deltas=[PageDelta(0, "raw")], gate=asyncio.Event())
     async with openai_client(reader) as client:
         stream = await client.chat.completions.create(
             model="fake-ocr", messages=user(IMAGE, "Free OCR."), stream=True

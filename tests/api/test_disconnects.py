@@ -15,7 +15,7 @@ FREED_WITHIN_S = 1
 
 
 async def test_leaving_a_plain_request() -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     app = make_app(reader, max_concurrent_requests=1)
     async with serving(app) as address, httpx.AsyncClient() as client:
         request = asyncio.create_task(client.post(f"{address}/v1/ocr", files={"file": b"%PDF"}))
@@ -24,14 +24,14 @@ async def test_leaving_a_plain_request() -> None:
         async with asyncio.timeout(FREED_WITHIN_S):
             await reader.closed.wait()
         await asyncio.gather(request, return_exceptions=True)
-        assert reader.hold is not None
-        reader.hold.set()
+        assert reader.gate is not None
+        reader.gate.set()
         reply = await client.post(f"{address}/v1/ocr", files={"file": b"%PDF"})
         assert reply.status_code == 200, "the place is free again"
 
 
 async def test_leaving_a_stream_after_its_first_event() -> None:
-    reader = FakeReader(hold=asyncio.Event(), deltas=[PageDelta(0, "text")])
+    reader = FakeReader(gate=asyncio.Event(), deltas=[PageDelta(0, "text")])
     async with serving(make_app(reader)) as address, httpx.AsyncClient() as client:
         data = {"stream": "true"}
         async with client.stream("POST", f"{address}/v1/ocr", files={"file": b"%PDF"}, data=data) as reply:

@@ -109,7 +109,7 @@ async def test_errors_before_the_first_event_are_plain_replies() -> None:
 
 
 async def test_a_silent_stream_beats() -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     app = make_app(reader, heartbeat_s=0.01)
     sent: asyncio.Queue[bytes] = asyncio.Queue()
     body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n%PDF\r\n'
@@ -138,8 +138,8 @@ async def test_a_silent_stream_beats() -> None:
     serving = asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]
     while not (await sent.get()).startswith(b":"):
         pass
-    assert reader.hold is not None
-    reader.hold.set()
+    assert reader.gate is not None
+    reader.gate.set()
     await serving
     rest = b"".join([sent.get_nowait() for _ in range(sent.qsize())])
     assert b"event: page.done" in rest
@@ -148,14 +148,14 @@ async def test_a_silent_stream_beats() -> None:
 
 
 async def test_time_runs_out_in_the_middle() -> None:
-    reader = FakeReader(page_count=2, hold=asyncio.Event())
+    reader = FakeReader(page_count=2, gate=asyncio.Event())
     events = parse_events(await stream(reader, request_timeout_s=0.05))
     assert [name for name, _ in events] == ["start", "page.error", "page.error", "error"]
     assert reader.closed.is_set()
 
 
 async def test_the_limit_of_time_on_a_plain_request() -> None:
-    reader = FakeReader(page_count=2, hold=asyncio.Event())
+    reader = FakeReader(page_count=2, gate=asyncio.Event())
     async with client_of(make_app(reader, request_timeout_s=0.05)) as client:
         reply: httpx.Response = await client.post("/v1/ocr", files={"file": b"%PDF"})
     assert reply.status_code == 504

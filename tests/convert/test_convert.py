@@ -167,7 +167,7 @@ async def test_converting_again_replaces_what_was_there(
 
 
 async def test_files_are_under_way_in_a_bounded_number(tmp_path: Path) -> None:
-    reader = FakeReader(hold=asyncio.Event())
+    reader = FakeReader(gate=asyncio.Event())
     files = [tmp_path / f"{number}.pdf" for number in range(5)]
     for file in files:
         file.write_bytes(b"%PDF")
@@ -178,15 +178,15 @@ async def test_files_are_under_way_in_a_bounded_number(tmp_path: Path) -> None:
     )
     await reader.began.wait()
     assert len(reader.requests) <= 2
-    assert reader.hold is not None
-    reader.hold.set()
+    assert reader.gate is not None
+    reader.gate.set()
     assert (await work).converted == 5
 
 
 async def test_an_interrupted_conversion_closes_the_reader_and_leaves_nothing(
     converter: Converter, reader: FakeReader, files: list[Path], tmp_path: Path
 ) -> None:
-    reader.hold = asyncio.Event()
+    reader.gate = asyncio.Event()
     work = asyncio.create_task(run(converter, files[:1], tmp_path / "out"))
     await reader.began.wait()
     work.cancel()

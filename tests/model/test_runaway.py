@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.model.runaway import Attempt, RunawayDetector, RunawaySettings, ladder
+from deployments.model.runaway import RunawayDetector, RunawaySettings
 
 TD, TD_END = 128821, 128822
 
@@ -66,13 +66,3 @@ def test_how_tokens_are_chunked_makes_no_difference(tokens, step):
         pieces.push(tokens[start : start + step])
     assert pieces.push([]) == whole.push([])
     assert pieces.looping == whole.looping
-
-
-def test_the_ladder_changes_the_window_then_drops_the_tiles():
-    assert ladder(Attempt(True, 20, 90)) == (
-        Attempt(True, 20, 90),
-        Attempt(True, 20, 50),
-        Attempt(False, 20, 90),
-    )
-    assert ladder(Attempt(False, 20, 50)) == (Attempt(False, 20, 50), Attempt(False, 20, 90))
-    assert ladder(Attempt(True, 0, 90))[1] == Attempt(True, 20, 50)

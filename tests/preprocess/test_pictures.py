@@ -194,7 +194,7 @@ def test_adobe_cmyk_jpeg_is_not_read_as_a_negative() -> None:
 def test_lab_and_ycbcr() -> None:
     lab = Image.merge("LAB", [Image.new("L", (4, 4), level) for level in (255, 128, 128)])
     assert render(encoded(lab, "TIFF")).min() >= 250
-    assert_corners(render(encoded(corners().convert("YCbCr"), "TIFF")), tolerance=3)
+    assert_corners(render(encoded(corners().convert("YCbCr"), "TIFF", compression="tiff_lzw")), tolerance=3)
 
 
 RAMP16: npt.NDArray[np.uint16] = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)

@@ -19,7 +19,7 @@ from deployments.errors import (
 )
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
-from deployments.preprocess.tokenizer import load_tokenizer
+from deployments.tokenizer import load_tokenizer
 from deployments.types import DocumentKind, EngineInput, Grid, PageRequest, PreparedPage, Task
 from tests.model_folder import write_tokenizer
 

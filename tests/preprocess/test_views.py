@@ -13,7 +13,7 @@ from deployments.errors import InvalidRequest
 from deployments.preprocess.prompts import prompt_for, tokenize_with_images
 from deployments.preprocess.settings import ViewSettings
 from deployments.preprocess.tiling import make_views
-from deployments.preprocess.tokenizer import load_tokenizer
+from deployments.tokenizer import load_tokenizer
 from deployments.types import Grid, Pixels, Task
 from tests.model_folder import write_tokenizer
 from tests.preprocess.test_grid import reference_grid
@@ -51,6 +51,8 @@ def reference_views(pixels: Pixels, views: ViewSettings, crop: bool) -> tuple[Pi
                 tiles.append(np.array(stretched.crop((left, top, left + side, top + side))))
     if not crop:
         image = image.resize((side, side))
+    if (thin := min(image.size)) * views.base_size / max(image.size) <= 0.5:  # Pillow 12 would fail
+        image = image.resize(tuple(1 if side == thin else views.base_size for side in image.size))
     padded = ImageOps.pad(image, (views.base_size, views.base_size), color=(127, 127, 127))
     return np.array(padded), tiles, grid
 
@@ -87,6 +89,13 @@ def test_pixels_are_the_references_at_full_size(size: tuple[int, int], grey: boo
 
 def test_pixels_are_the_references_without_crop() -> None:
     assert_reference_views(picture(1191, 1684, 1, grey=False), SETTINGS, crop=False)
+
+
+def test_a_service_that_crops_nothing_never_makes_tiles() -> None:
+    pixels = picture(1191, 1684, 1, grey=False)
+    whole, tiles, _ = make_views(pixels, ViewSettings(crop_mode=False), crop=True)
+    assert len(tiles) == 0
+    assert np.array_equal(whole, reference_views(pixels, SETTINGS, crop=False)[0])
 
 
 def test_one_coloured_pixel_is_kept() -> None:

@@ -18,11 +18,11 @@ from tokenizers import Tokenizer
 from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat
 from deployments.model.vllm.settings import VllmSettings
-from deployments.model.vllm.shards import incomplete, read_json, read_shards
+from deployments.model.vllm.shards import read_json, read_shards
+from deployments.tokenizer import load_tokenizer
 
 ARCHITECTURE = "DeepseekOCR2ForCausalLM"
 TOWER = "deepencoderv2"
-IMAGE_TOKEN, IMAGE_TOKEN_ID = "<image>", 128815
 OLDEST_CAPABILITY = (8, 0)
 """Ampere: the first with bfloat16, in which the weights are published."""
 
@@ -131,27 +131,6 @@ def check_config(folder: Path, settings: VllmSettings) -> None:
             f"This model takes global views of {sizes[0]} pixels and tiles of {sizes[1]}: set base_size and "
             "image_size to these."
         )
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load the tokenizer and check that it is this model's.
-
-    Raises:
-        ConfigurationError: there is none, it can't be read, or it has another `<image>` token.
-    """
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise incomplete(path)
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing more precise
-        raise ConfigurationError(f"{path} is damaged. Fetch the model again.") from error
-    if tokenizer.token_to_id(IMAGE_TOKEN) != IMAGE_TOKEN_ID:
-        raise ConfigurationError(
-            f"{path} is another model's tokenizer: its {IMAGE_TOKEN} is not token {IMAGE_TOKEN_ID}. "
-            "Fetch the model again."
-        )
-    return tokenizer
 
 
 def check_tensors(folder: Path, tensors: Mapping[str, tuple[int, ...]]) -> None:

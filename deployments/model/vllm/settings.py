@@ -1,38 +1,18 @@
-"""What can be set about the vLLM engine, under vLLM's own names where it has one."""
+"""What can be set about the vLLM engine, under vLLM's own names where it has one.
+
+The no-repeat rule is set per task and attempt, in `deployments.model.ladder`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.model.runaway import Attempt, RunawaySettings, ladder
-from deployments.types import Task
+from deployments.model.runaway import RunawaySettings
 
 CONTEXT = 8_192
 """Tokens of prompt and answer together (`max_position_embeddings` of the published configuration)."""
-
-
-class NgramRule(BaseModel):
-    """The no-repeat rule of a task.
-
-    Attributes:
-        size: no sequence of so many tokens may repeat; 0 switches the rule off.
-        window: within the last so many tokens of the answer.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Annotated[int, Field(ge=0, le=256)] = 20
-    window: Annotated[int, Field(ge=1, le=CONTEXT)] = 90
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "NgramRule":
-        if self.size == 1:
-            raise ValueError(
-                "size must be 0 (off) or at least 2: a single token can't be kept from repeating"
-            )
-        return self
 
 
 class VllmSettings(BaseModel):
@@ -57,10 +37,8 @@ class VllmSettings(BaseModel):
         model_runner: vLLM's runner; `v2` keeps the no-repeat rule on the GPU, `auto` takes it on a GPU.
         base_size: side of the global view, in pixels.
         image_size: side of a tile, in pixels.
-        crop_mode: whether pages get tiles unless a request says otherwise.
         moe_config_folder: tuned kernel configurations; None means those shipped with this package.
-        ngram: the no-repeat rule of each task.
-        runaway: when a page counts as looping, and how often it is tried again.
+        runaway: when a page counts as looping.
         delta_interval_ms: a stream's pieces come no more often than this.
         stream_interval: tokens vLLM gathers for a request before it hands them over.
         additional_config: passed to the model class as it is.
@@ -86,22 +64,8 @@ class VllmSettings(BaseModel):
     model_runner: Literal["auto", "v1", "v2"] = "auto"
     base_size: Annotated[int, Field(ge=64, multiple_of=64)] = 1_024
     image_size: Annotated[int, Field(ge=64, multiple_of=64)] = 768
-    crop_mode: bool = True
     moe_config_folder: Path | None = None
-    ngram: Mapping[Task, NgramRule] = Field(default_factory=lambda: {task: NgramRule() for task in Task})
     runaway: RunawaySettings = RunawaySettings()
     delta_interval_ms: Annotated[int, Field(ge=0, le=5_000)] = 80
     stream_interval: Annotated[int, Field(ge=1, le=256)] = 8
     additional_config: Mapping[str, object] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _every_task_has_a_rule(self) -> "VllmSettings":
-        if missing := [task.value for task in Task if task not in self.ngram]:
-            raise ValueError(f"ngram needs a rule for every task; missing: {', '.join(missing)}")
-        return self
-
-    def attempts(self, task: Task, crop: bool | None = None) -> tuple[Attempt, ...]:
-        """How a page of `task` is tried, the first attempt first; `crop` None means `crop_mode`."""
-        rule = self.ngram[task]
-        first = Attempt(self.crop_mode if crop is None else crop, rule.size, rule.window)
-        return ladder(first)[: 1 + self.runaway.retries]

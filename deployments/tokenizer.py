@@ -1,4 +1,4 @@
-"""The model's tokenizer, read from its folder."""
+"""The model's tokenizer, read from its folder: Preprocess writes prompts with it, an engine reads answers."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from deployments.errors import ConfigurationError
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - the model's word for an image, no secret
 IMAGE_TOKEN_ID = 128815
+"""DeepSeek-V3's 128,815 words and special tokens come before it."""
+
 BOS_TOKEN_ID = 0
 
 
@@ -44,13 +46,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise ConfigurationError(f"There is no {path}. Point the model folder at a DeepSeek-OCR-2 download.")
+        raise ConfigurationError(
+            f"{path} is missing. Set model.vllm.model to the folder of a whole DeepSeek-OCR-2 download."
+        )
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception for a file it can't parse
-        raise ConfigurationError(f"{path} is no tokenizer that can be read. Download it again.") from error
+        raise ConfigurationError(f"{path} is damaged. Download it again.") from error
     if tokenizer.token_to_id(IMAGE_TOKEN) != IMAGE_TOKEN_ID:
         raise ConfigurationError(
-            f"{path} has no {IMAGE_TOKEN} with id {IMAGE_TOKEN_ID}, so it is not DeepSeek-OCR-2's tokenizer."
+            f"{path} is another model's tokenizer: its {IMAGE_TOKEN} is not token {IMAGE_TOKEN_ID}. "
+            "Download DeepSeek-OCR-2 again."
         )
     return tokenizer
