@@ -290,3 +290,12 @@ def test_a_figure_of_text_in_columns_is_a_table() -> None:
     # A drawing between the labels of a diagram.
     ink[90:310, 180:280] = np.where(np.random.default_rng(1).random((220, 100)) < 0.5, 255, 0)
     assert [region.label for region in with_tables([figure], lines, ink)] == ["figure"]
+
+
+def test_a_column_that_the_layout_model_took_for_text_stays_in_its_table() -> None:
+    body = [TextLine.of(Box(x, y, x + 60, y + 20)) for y in range(200, 360, 40) for x in (100, 300)]
+    digits = [TextLine.of(Box(488, y, 500, y + 20)) for y in range(200, 360, 40)]
+    head = TextLine.of(Box(280, 160, 500, 180))
+    regions = [Region("table", 0.9, Box(90, 150, 480, 350)), Region("text", 0.6, Box(485, 195, 503, 345))]
+    (table,) = [part for part in parts_of([*body, *digits, head], regions, PAGE) if part.kind == "table"]
+    assert len(table.lines) == len(body) + len(digits) + 1

@@ -115,11 +115,16 @@ def _whole_table(
             and width(line.box) < 0.5 * width(box)
             and overlap_x(line.box, box) > 0.8 * width(line.box)
             and (share_inside(line.box, box) > 0.5 or -0.5 * size < box.y1 - line.box.y2 < 0.8 * size)
-            and not any(_describes(other, line) for other in regions)
+            and not any(_describes(other, line) for other in regions if not _is_within(other, box))
         ]
         if not more:
             return lines
         lines += more
+
+
+def _is_within(region: Region, table: Box) -> bool:
+    """Tell a region that is a piece of a table, such as a column of digits taken for text."""
+    return region.label in ("text", "title", "reference") and share_inside(region.box, table) > 0.8
 
 
 def _describes(region: Region, line: TextLine) -> bool:
