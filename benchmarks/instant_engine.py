@@ -3,10 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import ClassVar
 
+from benchmarks.waiting_engine import ANSWER
 from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PreparedPage
-
-ANSWER = "<|ref|>text<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n" + "A line of the page. " * 150
-"""A page of 3,000 characters in one block."""
 
 
 class InstantEngine:

@@ -100,7 +100,7 @@ def plot_bulk(result: dict[str, Any], target: Path) -> None:
     """Draw memory over a bulk job's tenths."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for key, label in (("driver_rss_mb", "driver"), ("all_rss_mb", "with all of Ray's processes")):
+    for key, label in (("driver_mb", "driver"), ("all_mb", "with all of Ray's processes")):
         axes.plot(range(len(result[key])), result[key], marker="o", label=label)
     busy = f"{result['engine_busy']:.1%} of places busy, {result['driver_ms_per_page']} ms of driver a page"
     axes.set(

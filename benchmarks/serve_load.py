@@ -33,9 +33,10 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
-from benchmarks.instant_engine import ANSWER, InstantEngine
+from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
+from benchmarks.waiting_engine import ANSWER
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.types import EngineInput, FinishReason, Generation, PageRequest

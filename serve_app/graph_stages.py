@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import ray
+from opentelemetry import trace
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
@@ -79,6 +80,7 @@ class GraphStages:
                         yield piece
                     else:
                         page.measures, generation = piece
+                        _note_preparation(page.measures)
                         yield generation
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
@@ -93,6 +95,7 @@ class GraphStages:
             response = cast(DeploymentResponse[tuple[PreparedPage, Generation]], call)
             try:
                 page.measures, generation = await response
+                _note_preparation(page.measures)
             except asyncio.CancelledError:
                 response.cancel()
                 page.prepared.cancel()
@@ -108,6 +111,11 @@ class GraphStages:
                 page.prepared if figures else page.measures, generation, figures, attempts
             )
             return result
+
+
+def _note_preparation(measures: PreparedPage) -> None:
+    """Put the time that Preprocess took into the span that is open, if one is."""
+    trace.get_current_span().set_attribute("dsocr.preprocess_seconds", measures.seconds)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from serve_app.api import chat, errors, openapi, routes
+from serve_app.api import chat, errors, metrics, openapi, routes
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
@@ -36,6 +36,8 @@ def create_app(
     *,
     host: str = "127.0.0.1",
     fetcher: Fetcher | None = None,
+    observer: metrics.RequestObserver | None = None,
+    metrics_text: metrics.MetricsText | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -46,6 +48,8 @@ def create_app(
         jobs: the runner of jobs and what belongs to it; None leaves their routes out.
         host: that the service listens on; whether requests need a key hangs on it.
         fetcher: of documents at addresses; None makes the one that the settings mean.
+        observer: counts requests.
+        metrics_text: what `/metrics` shows; None leaves the route out.
 
     Raises:
         ConfigurationError: the file of API keys can't be read.
@@ -68,8 +72,11 @@ def create_app(
     if jobs is not None:
         app.state.jobs = jobs
         app.include_router(job_routes)
+    if metrics_text is not None:
+        app.state.metrics = metrics_text
+        app.include_router(metrics.router)
     errors.install(app)
     openapi.install(app)
     app.add_middleware(Authentication, settings=settings, host=host)
-    app.add_middleware(RequestLog, failure=errors.internal_failure)
+    app.add_middleware(RequestLog, failure=errors.internal_failure, observer=observer)
     return app

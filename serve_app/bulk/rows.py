@@ -58,7 +58,8 @@ PAGES = pa.schema(
     ]
 )
 """`pages/*.parquet`: `page` counts from 0, and is null in the one row of a document that can't be read; boxes
-are in pixels of the page image, null where the model gave none; `seconds` is that of all stages."""
+are in pixels of the page image, null where the model gave none; `attempts` is null where no engine had the
+page; `seconds` is that of all stages."""
 
 STAGES = ("fetch", "prepare", "engine", "postprocess")
 
@@ -139,11 +140,13 @@ def error_row(
     error: OcrError,
     label: EngineLabel | None = None,
     times: Times = Times(),
+    attempts: int | None = None,
 ) -> dict[str, Any]:
     """Return the row of a page, or of a whole document, that failed."""
     return {
         **_base(doc_id, page, page_count, label, times),
         "status": FAILED,
+        "attempts": attempts,
         "error_code": error.code,
         "error_message": error.message,
     }
