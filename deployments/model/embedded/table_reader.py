@@ -170,11 +170,14 @@ def _missed(cell: Box, table: Box, rest: Ink, frame: Box, size: float) -> list[_
     if width(slot) < 4 or height(slot) < 4:
         return []
     part = rest[slot.y1 : slot.y2, slot.x1 : slot.x2]
-    bounds = ink_bounds(part, Box(0, 0, part.shape[1], part.shape[0]))
-    if bounds is None or not 0.25 * size <= width(bounds) <= 0.8 * width(slot):
+    whole = Box(0, 0, part.shape[1], part.shape[0])
+    bounds = ink_bounds(part, whole)
+    if bounds is None or width(bounds) > 0.8 * width(slot):
         return []
-    if (
-        height(bounds) > 1.2 * size
+    # A hyphen is smaller than any letter or digit.
+    if not is_dash(part, whole, size) and (
+        width(bounds) < 0.25 * size
+        or height(bounds) > 1.2 * size
         or width(bounds) > 6 * height(bounds)
         or np.count_nonzero(part) < 0.02 * size * size
     ):
