@@ -119,7 +119,8 @@ async def closed_loop(address: str, document: bytes, concurrent: int, pages: int
             nonlocal failed
             for _ in left:
                 started = time.perf_counter()
-                failed += not await ask(http, document)
+                read = await ask(http, document)
+                failed += not read  # not in one step: others count while this one waits
                 seconds.append(time.perf_counter() - started)
 
         await asyncio.gather(*(worker() for _ in range(concurrent)))
@@ -137,7 +138,8 @@ async def open_loop(address: str, document: bytes, rate: float, pages: int) -> t
         async def one(moment: float) -> None:
             nonlocal failed
             await asyncio.sleep(max(0.0, began + moment - time.perf_counter()))
-            failed += not await ask(http, document)
+            read = await ask(http, document)
+            failed += not read
             seconds.append(time.perf_counter() - began - moment)
 
         moment = 0.0
