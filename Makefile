@@ -1,4 +1,4 @@
-# make install | serve | test | test-vllm | check | lock
+# make install | serve | test | test-vllm | check | bench | lock
 # PYTHON= chooses the interpreter (3.11 to 3.13), PORT= where `make serve` listens.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 TORCH := torch==2.13.0
 
-.PHONY: install serve test test-vllm chaos soak check lint types lock
+.PHONY: install serve test test-vllm chaos soak check lint types bench lock
 
 install: $(STAMP)
 
@@ -61,6 +61,14 @@ types: $(STAMP)
 
 check: lint types
 	$(VENV)/bin/python -m pytest tests/test_layering.py
+
+# The short forms of the benchmarks that need no GPU: a JSON file and a plot each in benchmarks/results.
+BENCH := OMP_NUM_THREADS=1 $(VENV)/bin/python -m
+bench: $(STAMP)
+	$(BENCH) benchmarks.preprocess --rounds 5 --processes 1 2 --out benchmarks/results
+	$(BENCH) benchmarks.quality --pages 1 --name quality_short --report benchmarks/results/quality_short.html
+	$(BENCH) benchmarks.serve_load --concurrent 1 8 --pages 40 --rates 0.5 --name serve_load_short --out benchmarks/results
+	$(BENCH) benchmarks.bulk --pages 400 --slots 16 --latency 0.2 --out benchmarks/results
 
 # Pin what pyproject.toml allows, for every Python and platform it names. Needs uv.
 lock:

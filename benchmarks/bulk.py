@@ -36,6 +36,7 @@ import pymupdf
 import ray
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
+from benchmarks.plots import plot_bulk
 from benchmarks.process_watch import Sampler
 from benchmarks.waiting_engine import WaitingEngine, busy_share
 from deployments.types import PageRequest
@@ -152,6 +153,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=1.0)
     parser.add_argument("--dpi", type=int, default=36)
     parser.add_argument("--object-store-mb", type=int, help="by default Ray's own share of the memory")
+    parser.add_argument("--out", type=Path, default=None, help="folder for bulk.json and bulk.png")
     arguments = parser.parse_args()
     store = arguments.object_store_mb
     # As a job does that starts Ray itself.
@@ -160,6 +162,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         result = measure(arguments, Path(name))
     ray.shutdown()
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "bulk.json").write_text(json.dumps(result, indent=1) + "\n")
+        plot_bulk(result, arguments.out / "bulk.png")
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -1,16 +1,20 @@
 """Pages a second and core of preprocessing: drawing a page, our views of it, the reference's views.
 
-    python -m benchmarks.preprocess [--rounds N] [--dpi N] [FILE ...]
+    python -m benchmarks.preprocess [--rounds N] [--dpi N] [--processes N ...] [--out FOLDER] [FILE ...]
 
 Without files it makes its own A4 pages: printed text in black, the same with a coloured chart, and a
 coloured scan in JPEG. The reference's method is stated in NumPy: resize, cut, float32, normalise. Its
 last step, to bfloat16, is left out, which is in its favour. Times are those of the processor, by turns,
-so that other work on the machine falls on all steps alike and little. The last line is JSON.
+so that other work on the machine falls on all steps alike and little. Then so many processes at once draw
+and tile pages, to show whether each costs the same beside others; by the processor's time that holds on a
+busy machine too, by the clock only on an idle one. The last line is JSON.
 """
 
 import argparse
 import io
 import json
+import multiprocessing
+import os
 import random
 import statistics
 import time
@@ -24,6 +28,7 @@ import PIL
 import pymupdf
 from PIL import Image, ImageOps
 
+from benchmarks.plots import plot_preprocess
 from deployments.preprocess.documents import Document
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.preprocess.tiling import choose_grid, make_views
@@ -132,6 +137,31 @@ def measure(data: bytes, dpi: int, rounds: int) -> dict[str, float]:
     return {"width": pixels.shape[1], "height": pixels.shape[0]} | row
 
 
+def work(data: bytes, dpi: int, pages: int) -> tuple[float, float, float]:
+    """Draw and tile a page so many times; returns when that began and ended, and its processor seconds."""
+    cv2.setNumThreads(1)
+    for turn in range(pages + 1):
+        if turn == 1:  # the first is the warm-up
+            began, used = time.time(), time.process_time()
+        with Document.open(data, LIMITS) as document:
+            make_views(document.render(0, dpi).pixels, VIEWS, crop=True)
+    return began, time.time(), time.process_time() - used
+
+
+def over_processes(data: bytes, dpi: int, processes: int, pages: int) -> dict[str, float]:
+    """Return pages a second of so many processes at once, by the clock and by processor time."""
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        spans = pool.starmap(work, [(data, dpi, pages)] * processes, chunksize=1)
+    wall = max(end for _, end, _ in spans) - min(began for began, _, _ in spans)
+    cpu_ms = statistics.median(used for _, _, used in spans) * 1e3 / pages
+    return {
+        "processes": processes,
+        "pages_per_s": round(processes * pages / wall, 2),
+        "cpu_ms_per_page": round(cpu_ms, 2),
+        "pages_per_cpu_s": round(processes * 1e3 / cpu_ms, 2),
+    }
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(
@@ -140,6 +170,10 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="their first pages are taken")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--dpi", type=int, default=144)
+    parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument(
+        "--out", type=Path, default=None, help="folder for preprocess.json and preprocess.png"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     documents = {path.name: path.read_bytes() for path in options.files} or {
@@ -159,8 +193,16 @@ def main() -> None:
         size = f"{row['width']}x{row['height']}"
         total = row["ours_with_raster_pages_per_s"]
         print(f"{name[:24]:24} {size:>9} {' '.join(cells)} {row['ratio']:6.2f} {total:7.1f}")
+    spread = []
+    for processes in options.processes:
+        row = over_processes(next(iter(documents.values())), options.dpi, processes, options.rounds)
+        spread.append(row)
+        print(f"{processes} processes: {row['pages_per_cpu_s']:.1f} pages/s by processor time "
+              f"({row['cpu_ms_per_page']:.1f} ms a page), {row['pages_per_s']:.1f} by the clock")  # fmt: skip
     report = {
         "benchmark": "preprocess",
+        "machine": f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "processes": spread,
         "seed": SEED,
         "rounds": options.rounds,
         "dpi": options.dpi,
@@ -168,6 +210,10 @@ def main() -> None:
         "pymupdf": pymupdf.VersionBind,
         "pages": {name: {key: round(value, 2) for key, value in row.items()} for name, row in rows.items()},
     }
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "preprocess.json").write_text(json.dumps(report, indent=1) + "\n")
+        plot_preprocess(report, options.out / "preprocess.png")
     print(json.dumps(report))
 
 

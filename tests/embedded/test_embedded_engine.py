@@ -354,3 +354,59 @@ def test_a_closed_engine_says_so(
     asyncio.run(life())
     assert engine.model == "embedded-ppocrv6-small"
     assert not caplog.records
+
+
+def grid_of(sheet: Sheet, rows: list[list[str]], step: float = 70, tall: float = 24) -> None:
+    """Draw a ruled table from (40, 100) on."""
+    for r in range(len(rows) + 1):
+        sheet.page.draw_line((40, 100 + tall * r), (40 + step * len(rows[0]), 100 + tall * r))
+    for c in range(len(rows[0]) + 1):
+        sheet.page.draw_line((40 + step * c, 100), (40 + step * c, 100 + tall * len(rows)))
+    for r, row in enumerate(rows):
+        for c, text in enumerate(row):
+            sheet.page.insert_text((48 + step * c, 117 + tall * r), text, fontsize=11, fontname="tiro")
+
+
+def test_single_digits_and_dashes_alone_in_their_cells(engine: EmbeddedEngine) -> None:
+    sheet = Sheet()
+    rows = [
+        ["Ship", "Crew", "Boats", "Masts"],
+        ["Heron", "7", "1", "2"],
+        ["Gull", "9", "-", "4"],
+        ["Tern", "5", "0", "3"],
+        ["Plover", "8", "6", "-"],
+    ]
+    grid_of(sheet, rows)
+    (block,) = blocks(read(engine, sheet.image(), Task.TABLE).text)
+    assert cells(block[2]) == rows
+
+
+def test_heads_that_span_columns_over_a_rule_of_their_own(engine: EmbeddedEngine) -> None:
+    sheet = Sheet()
+    body = [["Granite", "12.5", "140", "9.75", "88"], ["Slate", "7.25", "95", "3.50", "61"]]
+    body += [["Chalk", "10.0", "210", "6.25", "47"], ["Basalt", "4.75", "180", "8.00", "93"]]
+    ends = (120, 185, 250, 315, 380)
+    for y in (100, 148, 256):
+        sheet.page.draw_line((40, y), (382, y), width=1)
+    sheet.page.draw_line((140, 124), (248, 124), width=0.5)
+    sheet.page.draw_line((262, 124), (382, 124), width=0.5)
+    for text, middle in (("Winter quarry", 194), ("Summer quarry", 322)):
+        wide = pymupdf.get_text_length(text, "tibo", 10)
+        sheet.page.insert_text((middle - wide / 2, 116), text, fontsize=10, fontname="tibo")
+    for r, row in enumerate([["Stone", "Depth", "Tons", "Depth", "Tons"], *body]):
+        for c, text in enumerate(row):
+            wide = pymupdf.get_text_length(text, "tiro", 10)
+            x = 44 if c == 0 else ends[c] - wide
+            sheet.page.insert_text((x, 140 + 24 * r), text, fontsize=10, fontname="tiro")
+    (block,) = blocks(read(engine, sheet.image(), Task.TABLE).text)
+    assert '<td colspan="2">Winter quarry</td><td colspan="2">Summer quarry</td>' in block[2]
+    assert cells(block[2])[1:] == [["Stone", "Depth", "Tons", "Depth", "Tons"], *body]
+
+
+def test_a_formula_alone_is_no_heading(engine: EmbeddedEngine) -> None:
+    sheet = Sheet()
+    sheet.text((40, 40, 380, 140), WORDS, align=3)
+    sheet.text((170, 150, 300, 180), "a = b + c", size=15, fontname="tiit")
+    sheet.text((40, 190, 380, 330), OTHER * 2, align=3)
+    labels = [label for label, _, _ in blocks(read(engine, sheet.image()).text)]
+    assert labels == ["text", "equation", "text"]

@@ -1,15 +1,17 @@
 """Reading order, rows, regions and tables from boxes alone."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.model.embedded.ink import Rules
+from deployments.model.embedded.ink import Rules, is_dash
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.parts import parts_of
 from deployments.model.embedded.reading_order import reading_order
 from deployments.model.embedded.regions import Region, tidy_regions
 from deployments.model.embedded.rows import groups_of, rows_of
 from deployments.model.embedded.tables import aligned_cells, column_borders, ruled_cells, text_rows
+from deployments.model.embedded.tabular import is_columnar, with_tables, without_caption
 from deployments.types import Box
 
 PAGE = Box(0, 0, 1000, 1400)
@@ -216,3 +218,84 @@ def test_cells_tile_the_table(pieces: list[Box], rules: list[Box]) -> None:
 @given(st.lists(boxes(), max_size=30, unique=True))
 def test_text_rows_keep_every_piece(pieces: list[Box]) -> None:
     assert sorted(box for row in text_rows(pieces) for box in row) == sorted(pieces)
+
+
+def test_a_leader_does_not_run_through_the_text_of_another_column() -> None:
+    # The caption of the third column stands at the height of a line of the first, and the second
+    # column's line between them is half a line lower: what shows of it in the gap looks like dots.
+    lines = [
+        TextLine.of(Box(100, 100, 400, 124)),
+        TextLine.of(Box(440, 114, 740, 138)),
+        TextLine.of(Box(780, 100, 1000, 124)),
+    ]
+    rows = rows_of(lines, [], is_dotted=lambda _: True)
+    assert sorted(len(row.pieces) for row in rows) == [1, 1, 1]
+
+
+def test_a_leader_joins_a_chapter_with_its_page() -> None:
+    lines = [TextLine.of(Box(100, y, 400, y + 24)) for y in (100, 140)]
+    lines += [TextLine.of(Box(900, y, 940, y + 24)) for y in (100, 140)]
+    rows = rows_of(lines, [], is_dotted=lambda _: True)
+    assert [len(row.pieces) for row in rows] == [2, 2]
+
+
+def test_a_rule_means_the_columns_whose_text_it_runs_under() -> None:
+    # The rule under the second head starts left of the border, but not below the text left of it.
+    borders = [150, 252, 350, 450]
+    pieces = [Box(155, 0, 235, 20), Box(300, 0, 400, 20)]
+    pieces += [Box(x2 - 40, y, x2, y + 20) for y in (60, 90, 120) for x2 in (100, 200, 300, 400, 500)]
+    rules = Rules(horizontal=(Box(140, 24, 232, 25), Box(240, 24, 450, 25)))
+    table = Box(0, 0, 520, 150)
+    heads = [cell for cell in aligned_cells(table, pieces, rules, borders) if cell.columns > 1]
+    assert [(cell.row, cell.column, cell.columns) for cell in heads] == [(0, 2, 2)]
+
+
+def test_text_in_aligned_short_pieces_is_columnar_and_two_columns_of_prose_are_not() -> None:
+    table = [TextLine.of(Box(x, y, x + 60, y + 20)) for y in range(100, 300, 40) for x in (100, 300, 500)]
+    assert is_columnar(table)
+    prose = column(100, 480, 100, 8) + column(505, 900, 100, 8)
+    assert not is_columnar(prose)
+
+
+def test_a_caption_is_parted_from_its_table() -> None:
+    first, second = TextLine.of(Box(100, 100, 600, 120)), TextLine.of(Box(100, 125, 300, 145))
+    body = [TextLine.of(Box(x, y, x + 60, y + 20)) for y in range(170, 300, 40) for x in (100, 300, 540)]
+    texts = {first.box: "Table 1: What the market had on", second.box: "Monday morning."}
+
+    def read(line: TextLine) -> str:
+        return texts.get(line.box, "1")
+
+    found = without_caption([*body, first, second], read, lambda text: text.startswith("Table"))
+    assert found.caption == "Table 1: What the market had on Monday morning."
+    assert found.box == Box(100, 100, 600, 145)
+    assert found.lines == tuple(body)
+    assert without_caption(body, read, lambda _: True).caption == ""
+
+
+def test_a_flat_bar_is_a_dash_and_a_digit_is_none() -> None:
+    ink = np.zeros((60, 60), np.uint8)
+    ink[30:32, 20:34] = 255
+    assert is_dash(ink, Box(0, 0, 60, 60), 28)
+    ink[12:46, 26:29] = 255
+    assert not is_dash(ink, Box(0, 0, 60, 60), 28)
+
+
+def test_a_figure_of_text_in_columns_is_a_table() -> None:
+    lines = [TextLine.of(Box(x, y, x + 60, y + 20)) for y in range(100, 300, 40) for x in (100, 300, 500)]
+    ink = np.zeros((400, 700), np.uint8)
+    for line in lines:
+        ink[line.box.y1 + 4 : line.box.y2 - 4, line.box.x1 + 4 : line.box.x2 - 4 : 3] = 255
+    figure = Region("figure", 0.9, Box(80, 80, 620, 320))
+    assert [region.label for region in with_tables([figure], lines, ink)] == ["table"]
+    # A drawing between the labels of a diagram.
+    ink[90:310, 180:280] = np.where(np.random.default_rng(1).random((220, 100)) < 0.5, 255, 0)
+    assert [region.label for region in with_tables([figure], lines, ink)] == ["figure"]
+
+
+def test_a_column_that_the_layout_model_took_for_text_stays_in_its_table() -> None:
+    body = [TextLine.of(Box(x, y, x + 60, y + 20)) for y in range(200, 360, 40) for x in (100, 300)]
+    digits = [TextLine.of(Box(488, y, 500, y + 20)) for y in range(200, 360, 40)]
+    head = TextLine.of(Box(280, 160, 500, 180))
+    regions = [Region("table", 0.9, Box(90, 150, 480, 350)), Region("text", 0.6, Box(485, 195, 503, 345))]
+    (table,) = [part for part in parts_of([*body, *digits, head], regions, PAGE) if part.kind == "table"]
+    assert len(table.lines) == len(body) + len(digits) + 1

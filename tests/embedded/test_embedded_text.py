@@ -5,12 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.model.embedded.headings import depth_of, is_capitals, is_numbered, may_be_heading
-from deployments.model.embedded.lines import Reading
+from deployments.model.embedded.lines import Reading, TextLine
 from deployments.model.embedded.locate import find_text
 from deployments.model.embedded.markup_writer import grounded, html_table, plain, reference_of, text_table
 from deployments.model.embedded.paragraphs import ReadRow, join_lines, paragraphs_of
+from deployments.model.embedded.parts import Part
 from deployments.model.embedded.prompts import Form, Wish, wish_of
+from deployments.model.embedded.rows import Row
 from deployments.model.embedded.table_text import tidy_cells
+from deployments.model.embedded.text_blocks import is_formula, text_blocks
 from deployments.types import Box, Task
 
 PAGE = Box(0, 0, 1000, 2000)
@@ -199,3 +202,49 @@ def test_text_is_found_whatever_its_case_and_spaces() -> None:
     assert found.x2 == 300
     assert find_text("invoice", [(line, reading)]) == []
     assert find_text("Dale: 1 May", [(line, reading)]) == [line]
+
+
+def test_a_paragraph_with_an_indented_list_below_it_is_no_hanging_item() -> None:
+    found = texts(
+        ("All captains wait for the tide, and the pilots", 100, 900),
+        ("wait with them.", 100, 380),
+        ("• The lamp is lit.", 140, 420),
+        ("• The bell is rung, and the boats are called in", 140, 880),
+        ("from the roads.", 165, 400),
+    )
+    assert found == [
+        "All captains wait for the tide, and the pilots wait with them.",
+        "- The lamp is lit.",
+        "- The bell is rung, and the boats are called in from the roads.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("E = mc²", True),
+        ("x = -b ± √b²-4ac (5)", True),
+        ("P(A|B) ≤ 1", True),
+        ("The price = the cost", False),
+        ("Ships in port", False),
+        ("1860", False),
+    ],
+)
+def test_formulas_are_told_from_headings(text: str, formula: bool) -> None:
+    assert is_formula(text) is formula
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("[4] M. Lindqvist. Lamps of the northern coast. Vienna, 1911.", "reference"),
+        ("4. The lamp is lit before the tide turns.", "text"),
+    ],
+)
+def test_a_numbered_list_is_no_list_of_references(text: str, label: str) -> None:
+    row = Row((TextLine.of(Box(100, 100, 900, 120)),), "reference")
+    part = Part("text", row.box, (row,), label="reference")
+    (block,) = text_blocks(
+        part, [ReadRow(text, row.box, 20)], (), heading=False, title=False, near_figure=False
+    )
+    assert block.label == label

@@ -66,6 +66,23 @@ def ink_bounds(ink: Ink, box: Box) -> Box | None:
     return Box(box.x1 + x, box.y1 + y, box.x1 + x + w, box.y1 + y + h)
 
 
+def is_dash(ink: Ink, box: Box, size: float) -> bool:
+    """Tell whether all that is drawn in a box is one flat bar, as a dash is; a recogniser takes it for a 1.
+
+    Args:
+        ink: of the page, or of a part in whose coordinates the box is.
+        box: where to look.
+        size: height of the text, in pixels.
+    """
+    bounds = ink_bounds(ink, box)
+    if bounds is None:
+        return False
+    wide, tall = width(bounds), height(bounds)
+    drawn = cv2.countNonZero(ink[bounds.y1 : bounds.y2, bounds.x1 : bounds.x2])
+    flat = tall <= max(2.0, 0.2 * size) and wide >= 2 * tall
+    return flat and 0.2 * size <= wide <= 1.5 * size and drawn >= 0.7 * wide * tall
+
+
 def blank_runs(ink: Ink, box: Box) -> list[tuple[int, int]]:
     """Return where each run of blank columns in a box starts and ends."""
     part = ink[box.y1 : box.y2, box.x1 : box.x2]

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from omegaconf import OmegaConf
 from rapidocr.ch_ppocr_det import TextDetector
 from rapidocr.ch_ppocr_rec import TextRecInput, TextRecognizer
-from rapidocr.utils.process_img import get_rotate_crop_image
 from rapidocr.utils.typings import EngineType
 
 from deployments.model.embedded.weights import RecognitionFiles, open_session
@@ -21,6 +20,7 @@ Quad = npt.NDArray[np.float32]
 """Corners of a line, clockwise from its top left: shape (4, 2), x before y."""
 
 _SMALLEST_SIDE = 32  # the detector's stride: it can't take less
+_GLYPH = 4  # heights over widths up to which a box may hold a single character
 _LONGEST = 120  # heights of a line; a longer one, a rule rather than text, is squeezed to bound its cost
 
 
@@ -147,10 +147,22 @@ class LineReader:
         """
         if min(line.length, line.height) < 2:
             return Reading("", 0.0)
-        crop = get_rotate_crop_image(image, line.quad.copy())
+        crop = _cut_out(image, line)
+        if not line.is_vertical:
+            return self._recognise(crop)
+        turned = np.rot90(crop)
+        if crop.shape[0] > _GLYPH * crop.shape[1]:
+            return self._recognise(turned)
+        # A tall box may hold a line that runs up the page, or a single digit or letter.
+        return max(self._recognise(crop), self._recognise(turned), key=lambda reading: reading.score)
+
+    def _recognise(self, crop: Pixels) -> Reading:
+        """Read a cut-out line whose letters stand upright."""
         tall, wide = crop.shape[:2]
         if wide > _LONGEST * tall:
-            crop = cv2.resize(crop, (_LONGEST * tall, tall), interpolation=cv2.INTER_AREA)
+            crop = np.asarray(
+                cv2.resize(crop, (_LONGEST * tall, tall), interpolation=cv2.INTER_AREA), np.uint8
+            )
         # Any: rapidocr's annotations promise less than it returns when asked for the characters' places.
         result: Any = self._recogniser(
             TextRecInput(img=np.ascontiguousarray(crop[:, :, ::-1]), return_word_box=True)
@@ -158,6 +170,18 @@ class LineReader:
         text, info = result.txts[0], result.word_results[0]
         places = [column for columns in info.word_cols for column in columns]
         return Reading(text, float(result.scores[0]), _places(text, places, info.line_txt_len))
+
+
+def _cut_out(image: Pixels, line: TextLine) -> Pixels:
+    """Return a line's own pixels, its upper edge level: shape (its height, its length, 3)."""
+    wide = max(1, round(float(np.linalg.norm(line.quad[[0, 3]] - line.quad[[1, 2]], axis=1).max())))
+    tall = max(1, round(float(np.linalg.norm(line.quad[[0, 1]] - line.quad[[3, 2]], axis=1).max())))
+    corners = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
+    turn = cv2.getPerspectiveTransform(line.quad, corners)
+    cut = cv2.warpPerspective(
+        image, turn, (wide, tall), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(cut, np.uint8)
 
 
 def _options(**options: object) -> Any:

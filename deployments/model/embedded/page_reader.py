@@ -23,8 +23,8 @@ from deployments.model.embedded.rows import Row
 from deployments.model.embedded.settings import EmbeddedSettings
 from deployments.model.embedded.skew import Straightening, enlargement, skew_angle, straighten
 from deployments.model.embedded.table_reader import read_table
-from deployments.model.embedded.tables import text_rows
-from deployments.model.embedded.text_blocks import TextBlock, text_blocks
+from deployments.model.embedded.tabular import is_columnar, with_tables, without_caption
+from deployments.model.embedded.text_blocks import TextBlock, is_table_caption, text_blocks
 from deployments.model.embedded.weights import recognition_files
 from deployments.types import Box, Pixels
 
@@ -126,6 +126,7 @@ class PageReader:
             yield from self._locate(page, lines, wish.wanted)
             return
         regions = self._layout.find(page.image) if self._layout and lines else []
+        regions = with_tables(regions, lines, page.ink)
         page.check()
         regions += find_pictures(page.image, [line.box for line in lines], regions)
         parts = parts_of(
@@ -137,7 +138,7 @@ class PageReader:
         )
         if wish.form is Form.TABLES:
             tables = [part for part in parts if part.kind == "table"]
-            if not tables and _is_columnar(lines):
+            if not tables and is_columnar(lines):
                 tables = [Part("table", union(line.box for line in lines), lines=tuple(lines))]
             if tables:
                 yield from self._blocks(page, tables, grounding=True)
@@ -198,7 +199,7 @@ class PageReader:
                     yield grounded("image", page.original(part.box), page.box, "")
                 continue
             if part.kind == "table":
-                blocks = [TextBlock("table", part.box, self._table(page, part, grounding))]
+                blocks = self._table(page, part, grounding)
             else:
                 rows = [row for row in (self._row(page, row) for row in part.rows) if row.text]
                 blocks = text_blocks(
@@ -213,11 +214,24 @@ class PageReader:
                 if block.text:
                     yield _written(page, block, grounding)
 
-    def _table(self, page: _Page, part: Part, as_html: bool) -> str:
-        cells = read_table(part.box, part.lines, page.ink, lambda line: self._text(page, line))
-        if not any(text for *_, text in cells):
-            return ""
-        return html_table(cells) if as_html else text_table(cells)
+    def _table(self, page: _Page, part: Part, as_html: bool) -> list[TextBlock]:
+        """Read a table, and its caption where that stands in its box."""
+        known: dict[Box, str] = {}
+
+        def read(line: TextLine) -> str:
+            if line.box not in known:
+                known[line.box] = self._text(page, line)
+            return known[line.box]
+
+        found = without_caption(part.lines, read, is_table_caption)
+        box, blocks = part.box, []
+        if found.box is not None:
+            blocks.append(TextBlock("table_caption", found.box, found.caption))
+            box = box._replace(y1=max(box.y1, min(found.box.y2, box.y2 - 1)))
+        cells = read_table(box, found.lines, page.ink, read)
+        if any(text for *_, text in cells):
+            blocks.append(TextBlock("table", box, html_table(cells) if as_html else text_table(cells)))
+        return blocks
 
 
 def _written(page: _Page, block: TextBlock, grounding: bool) -> str:
@@ -229,9 +243,3 @@ def _written(page: _Page, block: TextBlock, grounding: bool) -> str:
     elif block.label == "image_caption":
         content = f"<center>{content}</center>"  # as the model writes it
     return grounded(block.label, page.original(block.box), page.box, content)
-
-
-def _is_columnar(lines: Sequence[TextLine]) -> bool:
-    """Tell whether a page's text stands in aligned columns: most rows have several pieces."""
-    rows = text_rows([line.box for line in lines])
-    return len(rows) >= 2 and sum(len(row) > 1 for row in rows) > 0.6 * len(rows)

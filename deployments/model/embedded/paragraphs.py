@@ -149,6 +149,10 @@ def _is_hanging(rows: Sequence[ReadRow], indented: Sequence[bool]) -> bool:
     outer = [row for row, inside in zip(rows, indented, strict=True) if not inside]
     inner = len(rows) - len(outer)
     marked = sum(_is_item(row.text) for row in outer)
+    if marked < len(outer) and any(
+        _is_item(rows[index].text) for index in range(len(rows)) if indented[index]
+    ):
+        return False  # a paragraph with a list below it
     return marked > 0.7 * len(outer) or (inner >= len(outer) and len(rows) > 3)
 
 

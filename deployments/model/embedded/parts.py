@@ -115,11 +115,16 @@ def _whole_table(
             and width(line.box) < 0.5 * width(box)
             and overlap_x(line.box, box) > 0.8 * width(line.box)
             and (share_inside(line.box, box) > 0.5 or -0.5 * size < box.y1 - line.box.y2 < 0.8 * size)
-            and not any(_describes(other, line) for other in regions)
+            and not any(_describes(other, line) for other in regions if not _is_within(other, box))
         ]
         if not more:
             return lines
         lines += more
+
+
+def _is_within(region: Region, table: Box) -> bool:
+    """Tell a region that is a piece of a table, such as a column of digits taken for text."""
+    return region.label in ("text", "title", "reference") and share_inside(region.box, table) > 0.8
 
 
 def _describes(region: Region, line: TextLine) -> bool:
@@ -140,7 +145,7 @@ def _place(group: Group, groups: Sequence[Group], page: Box) -> PartKind:
     alone = group.label != "title" and len(group.rows) == 1 and size <= 1.3 * usual
     at_top = alone and box.y2 < 0.08 * page.y2 and not above and min(below, default=size + 1) > size
     at_bottom = alone and box.y1 > 0.92 * page.y2 and not below and min(above, default=size + 1) > size
-    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2):
+    if at_top or (group.label == "header" and box.y2 < 0.2 * page.y2 and size <= 1.3 * usual):
         return "header"
     if at_bottom or (group.label == "footer" and (box.y1 > 0.8 * page.y2 or not below)):
         return "footer"

@@ -87,7 +87,8 @@ def rows_of(
     for left, right in beside.items():
         if right in taken:
             continue
-        led = is_dotted(_between(lines[left].box, lines[right].box))
+        gap = _between(lines[left].box, lines[right].box)
+        led = not _is_crossed(gap, lines) and is_dotted(gap)
         if led:
             ends.append(lines[right].box.x2)
         if led or _joins(lines[left], lines[right], lines):
@@ -168,6 +169,18 @@ def _neighbour(left: int, order: Sequence[int], lines: Sequence[TextLine]) -> in
 
 def _between(left: Box, right: Box) -> Box:
     return Box(left.x2, min(left.y1, right.y1), max(left.x2, right.x1), max(left.y2, right.y2))
+
+
+def _is_crossed(gap: Box, lines: Sequence[TextLine]) -> bool:
+    """Tell whether other text stands in a gap, if only its edge: the tops of letters look like dots."""
+    return any(
+        overlap_x(line.box, gap) > line.height
+        and overlap_y(line.box, gap) > 0.1 * line.height
+        and height(line.box) > 0.5 * height(gap)
+        and line.box.x1 > gap.x1 - line.height
+        and line.box.x2 < gap.x2 + line.height
+        for line in lines
+    )
 
 
 def _joins(left: TextLine, right: TextLine, lines: Sequence[TextLine]) -> bool:

@@ -15,7 +15,7 @@ from deployments.model.embedded.geometry import (
     union,
     width,
 )
-from deployments.model.embedded.ink import Ink, Rules, blank_runs, ink_bounds, rules_in
+from deployments.model.embedded.ink import Ink, Rules, blank_runs, ink_bounds, is_dash, rules_in
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.markup_writer import TextCell
 from deployments.model.embedded.paragraphs import join_lines
@@ -25,6 +25,7 @@ from deployments.types import Box
 
 _SLANTED = 12.0  # degrees; a head that is turned to fit its column
 _SPACE = 0.5  # of a line's height: a wider blank parts columns anywhere
+_DASH = "-"  # as a cell's only text, whatever its length on paper
 _NARROW = 0.3  # of a line's height: a wider blank parts columns where other rows part too
 
 
@@ -75,7 +76,9 @@ def read_table(
         rest[box.y1 : box.y2, box.x1 : box.x2] = 0
     texts = []
     for cell, found in zip(cells, dealt, strict=True):
-        content = _text(found or _missed(cell.box, table, rest, frame, size), read)
+        held = found or _missed(cell.box, table, rest, frame, size)
+        lone = len(held) == 1 and is_dash(text, _inside(held[0].box, frame), size)
+        content = _DASH if lone else _text(held, read)
         texts.append((cell.row, cell.column, cell.rows, cell.columns, content))
     return tidy_cells(texts)
 
@@ -167,11 +170,14 @@ def _missed(cell: Box, table: Box, rest: Ink, frame: Box, size: float) -> list[_
     if width(slot) < 4 or height(slot) < 4:
         return []
     part = rest[slot.y1 : slot.y2, slot.x1 : slot.x2]
-    bounds = ink_bounds(part, Box(0, 0, part.shape[1], part.shape[0]))
-    if bounds is None or not 0.25 * size <= width(bounds) <= 0.8 * width(slot):
+    whole = Box(0, 0, part.shape[1], part.shape[0])
+    bounds = ink_bounds(part, whole)
+    if bounds is None or width(bounds) > 0.8 * width(slot):
         return []
-    if (
-        height(bounds) > 1.2 * size
+    # A hyphen is smaller than any letter or digit.
+    if not is_dash(part, whole, size) and (
+        width(bounds) < 0.25 * size
+        or height(bounds) > 1.2 * size
         or width(bounds) > 6 * height(bounds)
         or np.count_nonzero(part) < 0.02 * size * size
     ):

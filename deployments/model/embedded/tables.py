@@ -88,11 +88,12 @@ def aligned_cells(table: Box, pieces: Sequence[Box], rules: Rules, borders: Sequ
     size = statistics.median(height(piece) for piece in pieces)
     edges = [table.x1, *borders, table.x2]
     columns = list(itertools.pairwise(edges))
+    middles = [_text_middle(column, pieces) for column in columns]
     cells: list[Cell] = []
     for row, (top, bottom) in enumerate(_bands(table, pieces, rules, len(columns))):
         inside = [piece for piece in pieces if top <= centre(piece)[1] < bottom]
         taken = [False] * len(columns)
-        for first, last in _spans(inside, columns, rules, size):
+        for first, last in _spans(inside, columns, middles, rules, size):
             if not any(taken[first : last + 1]):
                 taken[first : last + 1] = [True] * (last + 1 - first)
                 box = Box(columns[first][0], top, columns[last][1], bottom)
@@ -255,10 +256,30 @@ def _bands(table: Box, pieces: Sequence[Box], rules: Rules, columns: int) -> lis
     return list(zip([min(table.y1, highs[0]), *cuts], [*cuts, max(table.y2, lows[-1]) + 1], strict=True))
 
 
+def _text_middle(column: tuple[int, int], pieces: Sequence[Box]) -> float:
+    """Return the middle of the text that stands in one column alone, or else of the column."""
+    left, right = column
+    inside = [centre(piece)[0] for piece in pieces if left <= piece.x1 and piece.x2 <= right]
+    return statistics.median(inside) if inside else (left + right) / 2
+
+
 def _spans(
-    pieces: Sequence[Box], columns: Sequence[tuple[int, int]], rules: Rules, size: float
+    pieces: Sequence[Box],
+    columns: Sequence[tuple[int, int]],
+    middles: Sequence[float],
+    rules: Rules,
+    size: float,
 ) -> list[tuple[int, int]]:
-    """Return the first and last column of each piece that spans several, the widest first."""
+    """Return the first and last column of each piece that spans several, the widest first.
+
+    Args:
+        pieces: of one row.
+        columns: their edges.
+        middles: of the text in each column, which a rule under a head runs under although it may cross
+            the border of a column that it does not mean.
+        rules: of the table.
+        size: height of its text.
+    """
     left_edge, right_edge = columns[0][0], columns[-1][1]
     if len(pieces) == 1 and len(columns) > 2:
         middle = centre(pieces[0])[0]
@@ -267,12 +288,12 @@ def _spans(
     spans = []
     for piece in pieces:
         low, high = piece.x1 + 0.5 * size, piece.x2 - 0.5 * size
+        inside = {index for index, (left, right) in enumerate(columns) if min(high, right) > max(low, left)}
         for rule in rules.horizontal:
             near = -0.5 * size < rule.y1 - piece.y2 < 1.2 * size
             over = abs((rule.x1 + rule.x2) / 2 - centre(piece)[0]) < 1.5 * size
             if near and over and width(rule) < 0.8 * (right_edge - left_edge):
-                low, high = min(low, rule.x1 + 0.5 * size), max(high, rule.x2 - 0.5 * size)
-        inside = [index for index, (left, right) in enumerate(columns) if min(high, right) > max(low, left)]
+                inside |= {index for index, middle in enumerate(middles) if rule.x1 < middle < rule.x2}
         if len(inside) > 1:
-            spans.append((inside[0], inside[-1]))
+            spans.append((min(inside), max(inside)))
     return sorted(spans, key=lambda span: span[0] - span[1])

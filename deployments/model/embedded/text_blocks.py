@@ -12,6 +12,9 @@ from deployments.types import Box
 _FIGURE_CAPTION = re.compile(r"^\s*(fig(ure|\.)?|abb(ildung|\.)|图)\s*\.?\s*\d+", re.IGNORECASE)
 _TABLE_CAPTION = re.compile(r"^\s*(tab(le|elle|\.)|表)\s*\.?\s*\d+", re.IGNORECASE)
 _CAPTION = re.compile(r"^\s*\w+\.?\s*\d+(\.\d+)*\s*[|:.]\s")  # a number and a mark that a sentence lacks
+_YEAR = re.compile(r"\b(1[5-9]|20)\d\d[a-z]?\b")
+_RELATION = re.compile(r"[=≈≡≤≥≠∝∑∏∫√→↦∈⊂]")
+_WORD = re.compile(r"[^\W\d_]{4,}")
 _ENTRY = re.compile(r"^\s*(\[\w{1,8}\]|\d{1,3}[.)]?\s+\S)")
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+)?(\d{1,4}|[ivxlc]{1,7})(\s*(of|/)\s*\d{1,4})?\W*$", re.IGNORECASE)
 
@@ -51,6 +54,8 @@ def text_blocks(
         return [TextBlock("page_number" if _PAGE_NUMBER.match(whole) else part.kind, part.box, whole)]
     if part.kind in ("equation", "aside_text"):
         return [TextBlock(part.kind, part.box, whole)]
+    if len(rows) <= 3 and is_formula(whole):
+        return [TextBlock("equation", part.box, whole)]
     if (heading or (len(rows) == 1 and is_capitals(whole))) and may_be_heading(whole):
         if title and not is_numbered(whole):
             return [TextBlock("title", part.box, whole, 1)]
@@ -59,6 +64,16 @@ def text_blocks(
         TextBlock(_label(part.label, paragraph.text, near_figure), paragraph.box, paragraph.text)
         for paragraph in paragraphs_of(rows, words)
     ]
+
+
+def is_table_caption(text: str) -> bool:
+    """Tell whether a text begins as a table's caption does."""
+    return _TABLE_CAPTION.match(text) is not None
+
+
+def is_formula(text: str) -> bool:
+    """Tell whether a text that stands alone is a formula: it relates something and has no words."""
+    return len(text) <= 120 and _RELATION.search(text) is not None and _WORD.search(text) is None
 
 
 def _label(label: str, text: str, near_figure: bool) -> str:
@@ -70,4 +85,6 @@ def _label(label: str, text: str, near_figure: bool) -> str:
             return "table_caption"
     if is_caption and near_figure:
         return "image_caption" if label == "figure_caption" else label
-    return "reference" if label == "reference" and _ENTRY.match(text) else "text"
+    # The layout model takes numbered lists for references; an entry of those has a year.
+    is_entry = _ENTRY.match(text) is not None and _YEAR.search(text) is not None
+    return "reference" if label == "reference" and is_entry else "text"

@@ -1,0 +1,1 @@
+"""How well pages are read: truth, readers, metrics, and a report."""
