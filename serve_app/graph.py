@@ -60,7 +60,8 @@ class IngressDeployment:
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host)
+        home = "ui/" if self._settings.ui.enabled is not False else "docs"
+        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host, home=home)
 
 
 def build_app(
@@ -84,6 +85,7 @@ def build_app(
         settings.limits,
         settings.sandbox,
         settings.views,
+        settings.orientation,
         choice.takes,
         settings.model.vllm.model,
         settings.model.vllm.revision,

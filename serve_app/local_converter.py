@@ -8,6 +8,7 @@ from typing import Any
 from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput
@@ -16,7 +17,7 @@ from serve_app.api.replies import ReplyWriter
 from serve_app.api.schemas import OcrOptions, StreamDone, StreamStart
 from serve_app.converter import ConversionPart
 from serve_app.page_reader import PageReader
-from serve_app.reading import PageDelta, PageDone, PageFailed, Reader
+from serve_app.reading import PageDelta, PageDone, PageFailed, PageStarted, Reader
 from serve_app.settings import Settings
 from serve_app.stages import LocalStages
 
@@ -41,7 +42,7 @@ class LocalConverter:
                         yield writer.page(result)
                     case PageFailed(index, error):
                         yield writer.failed_page(index, error)
-                    case PageDelta():
+                    case PageStarted() | PageDelta():
                         pass
         if writer.pages_read == 0 and writer.first_error is not None:
             raise writer.first_error
@@ -62,7 +63,13 @@ def local_converter(settings: Settings) -> LocalConverter:
     tokenizer = None
     if choice.takes is EngineInput.VIEWS:
         tokenizer = load_tokenizer(find_tokenizer(settings.model.vllm.model, settings.model.vllm.revision))
-    preprocessor = Preprocessor(settings.limits, settings.views, choice.takes, tokenizer)
+    preprocessor = Preprocessor(
+        settings.limits,
+        settings.views,
+        choice.takes,
+        tokenizer,
+        orientation=find_orientation(settings.orientation),
+    )
     engine = create_engine(settings.model, choice.name, threads=len(os.sched_getaffinity(0)))
     reader = PageReader(LocalStages(preprocessor, engine, Postprocessor()), settings.reading)
     return LocalConverter(reader, engine, settings.limits.max_pages)

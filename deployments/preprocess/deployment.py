@@ -2,11 +2,12 @@
 
 import asyncio
 
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
-from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
 from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
+from deployments.types import DocumentInfo, EngineInput, PagePicture, PageRequest, PreparedPage
 
 
 class PreprocessDeployment:
@@ -17,13 +18,16 @@ class PreprocessDeployment:
         limits: DocumentLimits,
         sandbox: SandboxSettings,
         views: ViewSettings,
+        orientation: OrientationSettings,
         takes: EngineInput,
         model: str,
         revision: str | None,
     ) -> None:
         self._sandbox = Sandbox(limits, sandbox) if sandbox.enabled else None
         tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
-        self._preprocessor = Preprocessor(limits, views, takes, tokenizer, self._sandbox)
+        self._preprocessor = Preprocessor(
+            limits, views, takes, tokenizer, self._sandbox, find_orientation(orientation)
+        )
 
     async def inspect(self, document: bytes) -> DocumentInfo:
         """Return what a document is."""
@@ -32,6 +36,10 @@ class PreprocessDeployment:
     async def prepare(self, document: bytes, index: int, request: PageRequest) -> PreparedPage:
         """Return one page, drawn, and as the engine takes it."""
         return await asyncio.to_thread(self._preprocessor.prepare, document, index, request)
+
+    async def picture(self, document: bytes, index: int, dpi: int, side: int) -> PagePicture:
+        """Return one page to look at."""
+        return await asyncio.to_thread(self._preprocessor.picture, document, index, dpi, side)
 
     async def __del__(self) -> None:
         if self._sandbox is not None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
 
-from serve_app.api import chat, errors, openapi, routes
+from serve_app.api import chat, errors, exporting, openapi, pictures, routes
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
@@ -16,8 +17,8 @@ from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.fetching import Fetcher
+from serve_app.printing import Printer
 from serve_app.reading import Reader
-from serve_app.searchable_pdf import SearchablePdfs
 
 API_VERSION = "1"
 
@@ -35,6 +36,7 @@ def create_app(
     jobs: JobService | None = None,
     *,
     host: str = "127.0.0.1",
+    home: str = "docs",
     fetcher: Fetcher | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
@@ -45,6 +47,7 @@ def create_app(
         status: of what stands behind it.
         jobs: the runner of jobs and what belongs to it; None leaves their routes out.
         host: that the service listens on; whether requests need a key hangs on it.
+        home: path that `/` leads to.
         fetcher: of documents at addresses; None makes the one that the settings mean.
 
     Raises:
@@ -60,14 +63,21 @@ def create_app(
         Admission(settings.max_concurrent_requests),
         CallerLimits(settings),
         fetcher or Fetcher(settings.fetch),
-        SearchablePdfs(settings.max_pdf_processes),
+        Printer(settings.max_pdf_processes),
         int(time.time()),
     )
     app.include_router(routes.router)
+    app.include_router(pictures.router)
+    app.include_router(exporting.router)
     app.include_router(chat.router)
     if jobs is not None:
         app.state.jobs = jobs
         app.include_router(job_routes)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse(home)
+
     errors.install(app)
     openapi.install(app)
     app.add_middleware(Authentication, settings=settings, host=host)

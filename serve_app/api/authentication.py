@@ -14,7 +14,7 @@ from serve_app.api_keys import KeyFile, load
 ANONYMOUS = ""
 """The caller of requests without a key, where none is needed."""
 
-_OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+_OPEN_PATHS = {"/", "/healthz", "/readyz", "/docs", "/openapi.json"}
 _OPEN_FOLDERS = ("/static-offline-docs/",)
 """Probes, and documentation that holds nothing of anybody."""
 

@@ -1,4 +1,4 @@
-"""Replies that are files: Markdown, a web page, a zip file or a searchable PDF."""
+"""Replies that are files, such as Markdown, a web page, a zip file or a searchable PDF."""
 
 import asyncio
 import io
@@ -12,8 +12,8 @@ from deployments.types import PageResult
 from serve_app.api.recognition import Recognition
 from serve_app.api.schemas import OcrOptions
 from serve_app.formats import ResultFormat, Selection, disposition, write
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
-from serve_app.searchable_pdf import SearchablePdfs
+from serve_app.printing import Printer
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, PageStarted
 
 FAILED_HEADER = "X-Pages-Failed"
 
@@ -26,6 +26,7 @@ def selection(options: OcrOptions) -> Selection:
         footers=not options.extract_footer,
         figure_min_size=options.image_min_size or 0,
         figure_limit=options.image_limit,
+        merge=options.merge,
     )
 
 
@@ -34,7 +35,7 @@ async def download(
     work: Recognition,
     format_: ResultFormat,
     name: str | None,
-    pdfs: SearchablePdfs,
+    printer: Printer,
     deadline: float,
 ) -> Response:
     """Gather the pages and write them as a file.
@@ -46,7 +47,7 @@ async def download(
         work: what is read.
         format_: of the file.
         name: of the document, where known.
-        pdfs: makes PDFs.
+        printer: makes files of the document's own pages.
         deadline: on the event loop's clock.
 
     Raises:
@@ -62,15 +63,15 @@ async def download(
             case PageFailed(index, error):
                 pages.append(index)
                 first_error = first_error or error
-            case PageDelta():
+            case PageStarted() | PageDelta():
                 pass
     results = [page for page in pages if not isinstance(page, int)]
     if not results and first_error is not None:
         raise first_error
     try:
         async with asyncio.timeout_at(deadline):
-            if format_ is ResultFormat.PDF:
-                content = await pdfs.make(work.document, work.info, work.options.dpi, results)
+            if format_.is_printed:
+                content = await printer.make(format_, work.document, work.info, work.options.dpi, results)
             else:
                 out = io.BytesIO()
                 await asyncio.to_thread(write, out, format_, pages, selection(work.options))

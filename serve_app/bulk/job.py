@@ -199,6 +199,7 @@ def _plan(
             choice.takes,
             settings.model.vllm.model,
             settings.model.vllm.revision,
+            settings.orientation,
         ),
         ladder=settings.reading.ladder,
         store=store,

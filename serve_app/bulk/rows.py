@@ -45,6 +45,7 @@ PAGES = pa.schema(
         ("blocks", pa.list_(_BLOCK)),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("rotation", pa.int32()),
         ("finish_reason", pa.string()),
         ("prompt_tokens", pa.int32()),
         ("output_tokens", pa.int32()),
@@ -58,7 +59,8 @@ PAGES = pa.schema(
     ]
 )
 """`pages/*.parquet`: `page` counts from 0, and is null in the one row of a document that can't be read; boxes
-are in pixels of the page image, null where the model gave none; `seconds` is that of all stages."""
+are in pixels of the page as it was sent, null where the model gave none; `rotation` is by how many degrees
+clockwise it was turned to be read; `seconds` is that of all stages."""
 
 STAGES = ("fetch", "prepare", "engine", "postprocess")
 
@@ -125,6 +127,7 @@ def result_row(
         "blocks": [_block_row(block) for block in result.blocks],
         "width": result.width,
         "height": result.height,
+        "rotation": result.rotation,
         "finish_reason": generation.finish_reason.value,
         "prompt_tokens": generation.prompt_tokens,
         "output_tokens": generation.output_tokens,
@@ -194,6 +197,7 @@ def page_result(row: dict[str, Any]) -> PageResult:
         footer=None,
         generation=Generation(row["raw"], FinishReason(row["finish_reason"])),
         attempts=row["attempts"],
+        rotation=row["rotation"] or 0,
     )
 
 

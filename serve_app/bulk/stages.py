@@ -4,14 +4,15 @@ import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployments.errors import OcrError
 from deployments.postprocess import exports
 from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, ViewSettings
 from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import EngineInput, Generation, PageRequest, PageResult, PreparedPage
 from serve_app.bulk.journal import write_part
@@ -31,6 +32,7 @@ class Preparation:
     takes: EngineInput
     model: str
     revision: str | None
+    orientation: OrientationSettings = field(default_factory=OrientationSettings)
 
     def preprocessor(self) -> Preprocessor:
         """Return this process's own, made once: reading the tokenizer takes a while."""
@@ -41,7 +43,9 @@ class Preparation:
 def _preprocessor(spec: Preparation) -> Preprocessor:
     takes_views = spec.takes is EngineInput.VIEWS
     tokenizer = load_tokenizer(find_tokenizer(spec.model, spec.revision)) if takes_views else None
-    return Preprocessor(spec.limits, spec.views, spec.takes, tokenizer)
+    return Preprocessor(
+        spec.limits, spec.views, spec.takes, tokenizer, orientation=find_orientation(spec.orientation)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,22 @@
+"""Whether the page can be served here."""
+
+import importlib.util
+
+from deployments.errors import ConfigurationError
+from serve_app.ui.settings import UiSettings
+
+ABSENT = "The page at /ui is off, as gradio is not installed: pip install 'dsocr[ui]' brings it."
+
+
+def wanted(settings: UiSettings) -> bool:
+    """Tell whether the page is to be served.
+
+    Raises:
+        ConfigurationError: the settings want it, and gradio is not installed.
+    """
+    if settings.enabled is False:
+        return False
+    installed = importlib.util.find_spec("gradio") is not None
+    if settings.enabled and not installed:
+        raise ConfigurationError(f"{ABSENT} Or set ui.enabled to false.")
+    return installed
