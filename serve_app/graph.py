@@ -31,6 +31,7 @@ from serve_app.page_reader import PageReader
 from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, job_places, sized
 from serve_app.status import GraphStatus
+from serve_app.ui.presence import wanted
 
 APP_NAME = "dsocr"
 
@@ -60,7 +61,7 @@ class IngressDeployment:
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        home = "ui/" if self._settings.ui.enabled is not False else "docs"
+        home = "ui/" if wanted(self._settings.ui) else "docs"
         return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host, home=home)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 
 from serve_app.api import chat, errors, exporting, openapi, pictures, routes
 from serve_app.api.admission import Admission
@@ -19,6 +19,7 @@ from serve_app.api.status import ServiceStatus
 from serve_app.fetching import Fetcher
 from serve_app.printing import Printer
 from serve_app.reading import Reader
+from serve_app.ui.presence import OFF
 
 API_VERSION = "1"
 
@@ -77,6 +78,12 @@ def create_app(
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse(home)
+
+    # The page is an application of its own; its requests come here only where it is not deployed.
+    @app.get("/ui", include_in_schema=False)
+    @app.get("/ui/{path:path}", include_in_schema=False)
+    async def no_page(path: str = "") -> PlainTextResponse:
+        return PlainTextResponse(f"{OFF} The HTTP interface is described at /docs.\n", 404)
 
     errors.install(app)
     openapi.install(app)

@@ -1,1 +1,1 @@
-"""The page for people, on a deployment of its own: it serves files, and the browser asks the HTTP interface."""
+"""The page for people: a deployment of its own that serves files; the browser asks the HTTP interface."""

@@ -45,28 +45,47 @@ def build_page() -> gr.Blocks:
         with gr.Row(elem_id="dsocr-frame"):
             with gr.Column(scale=0, min_width=300, elem_id="dsocr-controls"):
                 gr.Markdown("", elem_id="dsocr-source", container=False)
-                gr.Radio(MODES, value="markdown", label="What to read", elem_id="dsocr-mode")
+                gr.Radio(
+                    MODES, value="markdown", label="What to read", interactive=True, elem_id="dsocr-mode"
+                )
                 gr.Textbox(
                     label="Prompt",
                     placeholder="<|grounding|>Extract all mathematical formulas.",
                     lines=2,
                     max_length=MAX_PROMPT_CHARS,
+                    interactive=True,
                     elem_id="dsocr-prompt",
                 )
-                gr.Textbox(label="Pages", placeholder="all, or 1-3, 5", elem_id="dsocr-pages")
+                gr.Textbox(
+                    label="Pages", placeholder="all, or 1-3, 5", interactive=True, elem_id="dsocr-pages"
+                )
                 gr.Checkbox(
                     True,
                     label="Look closely: large pages also in tiles",
+                    interactive=True,
                     elem_id="dsocr-crop",
                     container=True,
                 )
                 with gr.Accordion("Advanced", open=False, elem_id="dsocr-advanced"):
                     gr.Slider(
-                        72, 300, 144, step=12, label="Resolution of PDF pages, dpi", elem_id="dsocr-dpi"
+                        72,
+                        300,
+                        144,
+                        step=12,
+                        label="Resolution of PDF pages, dpi",
+                        interactive=True,
+                        elem_id="dsocr-dpi",
                     )
-                    gr.Checkbox(False, label="Join what page breaks cut, in downloads", elem_id="dsocr-merge")
-                    gr.Checkbox(True, label="Follow the page being read", elem_id="dsocr-follow")
-                gr.Textbox(label="API key", type="password", elem_id="dsocr-key")
+                    gr.Checkbox(
+                        False,
+                        label="Join what page breaks cut, in downloads",
+                        interactive=True,
+                        elem_id="dsocr-merge",
+                    )
+                    gr.Checkbox(
+                        True, label="Follow the page being read", interactive=True, elem_id="dsocr-follow"
+                    )
+                gr.Textbox(label="API key", type="password", interactive=True, elem_id="dsocr-key")
                 with gr.Row(elem_id="dsocr-actions"):
                     gr.Button("Read", variant="primary", elem_id="dsocr-read", interactive=True)
                     gr.Button("Stop", variant="stop", elem_id="dsocr-stop", interactive=True)

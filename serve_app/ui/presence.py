@@ -5,7 +5,7 @@ import importlib.util
 from deployments.errors import ConfigurationError
 from serve_app.ui.settings import UiSettings
 
-ABSENT = "The page at /ui is off, as gradio is not installed: pip install 'dsocr[ui]' brings it."
+OFF = "The page at /ui is off: it needs gradio (pip install 'dsocr[ui]') and the setting ui.enabled."
 
 
 def wanted(settings: UiSettings) -> bool:
@@ -18,5 +18,8 @@ def wanted(settings: UiSettings) -> bool:
         return False
     installed = importlib.util.find_spec("gradio") is not None
     if settings.enabled and not installed:
-        raise ConfigurationError(f"{ABSENT} Or set ui.enabled to false.")
+        raise ConfigurationError(
+            "The page at /ui needs gradio, which is not installed: pip install 'dsocr[ui]', or leave "
+            "ui.enabled out."
+        )
     return installed
