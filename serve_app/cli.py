@@ -60,6 +60,14 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
 @click.option(
     "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
 )
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(["html", "zip", "pdf", "layout_pdf", "png", "csv", "xlsx"]),
+    help="Another file of each document; may be given several times. pdf is searchable.",
+)
+@click.option("--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads.")
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
 @click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
@@ -68,12 +76,16 @@ def convert(
     server: str | None,
     engine: str | None,
     api_key: str | None,
+    exports: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Convert documents to Markdown: OUT/NAME/NAME.md, its figures and result.json."""
     from serve_app.convert import run_convert
+    from serve_app.formats import ResultFormat
 
-    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options, api_key))
+    settings = _settings(model={"engine": engine})
+    formats = [ResultFormat(each) for each in dict.fromkeys(exports)]
+    sys.exit(run_convert(files, out, server, settings, options, api_key, formats))
 
 
 @cli.command()

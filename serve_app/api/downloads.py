@@ -2,13 +2,13 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from starlette.responses import Response
 
 from deployments.errors import OcrError, ProcessingTimeout
 from deployments.postprocess.markdown import TableFormat
-from deployments.types import PageResult
+from deployments.types import DocumentInfo, PageResult
 from serve_app.api.recognition import Recognition
 from serve_app.api.schemas import OcrOptions
 from serve_app.formats import ResultFormat, Selection, disposition, write
@@ -70,12 +70,7 @@ async def download(
         raise first_error
     try:
         async with asyncio.timeout_at(deadline):
-            if format_.is_printed:
-                content = await printer.make(format_, work.document, work.info, work.options.dpi, results)
-            else:
-                out = io.BytesIO()
-                await asyncio.to_thread(write, out, format_, pages, selection(work.options))
-                content = out.getvalue()
+            content = await file_of(format_, pages, work.document, work.info, work.options, printer)
     except TimeoutError:
         raise ProcessingTimeout("The request took too long; ask for fewer pages at once.") from None
     headers = {
@@ -85,3 +80,32 @@ async def download(
     if len(results) < len(pages):
         headers[FAILED_HEADER] = ",".join(str(page) for page in pages if isinstance(page, int))
     return Response(content, media_type=format_.media_type, headers=headers)
+
+
+async def file_of(
+    format_: ResultFormat,
+    pages: Sequence[PageResult | int],
+    document: bytes,
+    info: DocumentInfo,
+    options: OcrOptions,
+    printer: Printer,
+) -> bytes:
+    """Return a document's file in any format but JSON.
+
+    Args:
+        format_: of the file.
+        pages: that were read, and the numbers of those that could not be.
+        document: its bytes.
+        info: what it is.
+        options: how it was read.
+        printer: makes files of the document's own pages.
+
+    Raises:
+        OcrError: none can be made.
+    """
+    if format_.is_printed:
+        results = [page for page in pages if not isinstance(page, int)]
+        return await printer.make(format_, document, info, options.dpi, results)
+    out = io.BytesIO()
+    await asyncio.to_thread(write, out, format_, pages, selection(options))
+    return out.getvalue()
