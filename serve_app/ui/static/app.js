@@ -1,7 +1,7 @@
 // The page: a document comes in, is shown, read, and taken away in other forms.
 
 import { ask, engine, events, Trouble, useKey } from "./api.js";
-import { controls, drawn, enable, on, show } from "./controls.js";
+import { controls, drawn, enable, group, on, show } from "./controls.js";
 import { drawDownloads } from "./downloads.js";
 import { showPage, tieTogether, useColours } from "./page_view.js";
 import { duration, Progress } from "./progress.js";
@@ -170,8 +170,9 @@ function take(name, data) {
   const page = pages[data.index];
   if (!page) return;
   if (name === "page.start") {
+    const follow = !picked && selected?.status !== "reading";
     Object.assign(page, { status: "reading", dimensions: data.dimensions, rotation: data.rotation, attempt: data.attempt, raw: "", blocks: [], part: 0.01 });
-    if (!picked && pages.every((each) => each === page || each?.status !== "reading" || each !== selected)) pick(page, false);
+    if (follow) pick(page, false);
   } else if (name === "page.delta") {
     page.raw += data.text;
   } else if (name === "page.block") {
@@ -258,7 +259,7 @@ async function lay() {
     const place = find(`dsocr-${name}`);
     place.replaceChildren(document.importNode(templates.getElementById(`t-${name}`).content, true));
   }
-  for (const id of ["ds-engine", "ds-status", "ds-alert", "ds-thumbs", "ds-panes", "ds-rendered", "ds-raw", "ds-legend", "ds-page-title", "ds-file-name", "ds-language", "ds-download-buttons", "ds-boxes", "ds-more"]) {
+  for (const id of ["ds-engine", "ds-status", "ds-alert", "ds-thumbs", "ds-rendered", "ds-raw", "ds-legend", "ds-page-title", "ds-file-name", "ds-language", "ds-download-buttons", "ds-boxes", "ds-more"]) {
     find(id)?.classList.add("ds-own");
   }
 }
@@ -332,6 +333,7 @@ async function begin() {
   tieTogether();
   walk(find("ds-thumbs"));
   takeFiles();
+  group("mode");
   show("key", facts.key_required);
   on("read", read);
   on("stop", stop);

@@ -50,6 +50,11 @@ export function drawn() {
   });
 }
 
+/** Make one group of Gradio's radio buttons, each of which has a name of its own: arrow keys then move in it. */
+export function group(id) {
+  for (const button of document.querySelectorAll(`#dsocr-${id} input[type=radio]`)) button.name = `dsocr-${id}`;
+}
+
 export function show(id, shown) {
   document.querySelector(`#dsocr-${id}`)?.classList.toggle("ds-off", !shown);
 }

@@ -63,7 +63,7 @@ function showBlocks(page) {
 
 function noteOf(page) {
   if (page.error) return page.error.message;
-  if (page.status === "idle") return say("This page has not been read.");
+  if (page.status === "idle" && !page.blocks.length) return say("This page has not been read.");
   if (page.status === "done" && !page.blocks.length) return say("Nothing was found on this page.");
   return "";
 }
