@@ -115,6 +115,13 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
 @click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
 @click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(["html", "pdf", "layout_pdf", "csv", "xlsx"]),
+    help="Write a file a document in this format, into OUT/FORMAT; may be given several times.",
+)
 @click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")
 @click.option("--retry-failed", is_flag=True, help="Read again what failed or ran away, and nothing else.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any page failed or ran away.")

@@ -38,8 +38,8 @@ class ScriptEngine:
         pieces = self.script(page, options)
         try:
             for piece in pieces:
-                while self.steps is not None and not self.steps.acquire(blocking=False):
-                    await asyncio.sleep(0.01)  # the test is a thread of its own
+                while self.steps is not None and not self.steps.acquire(blocking=False):  # noqa: ASYNC110 - the test is another thread
+                    await asyncio.sleep(0.01)
                 yield piece
         except (GeneratorExit, asyncio.CancelledError):
             self.left.set()

@@ -14,6 +14,7 @@ from deployments.types import (
     FinishReason,
     Generation,
     PageResult,
+    Table,
 )
 from serve_app.bulk.pages import WHOLE_DOCUMENT, page_id
 
@@ -182,7 +183,7 @@ def _block_row(block: Block) -> dict[str, Any]:
 
 
 def page_result(row: dict[str, Any]) -> PageResult:
-    """Return what a row of a page that was read says, for the exports; tables and dpi are not in it."""
+    """Return what a row of a page that was read says, for the exports; the dpi is not in it."""
     blocks = tuple(_block(block) for block in row["blocks"])
     return PageResult(
         index=row["page"],
@@ -192,7 +193,7 @@ def page_result(row: dict[str, Any]) -> PageResult:
         markdown=row["markdown"],
         blocks=blocks,
         figures=tuple(Figure(block.image_id, block.box) for block in blocks if block.image_id and block.box),
-        tables=(),
+        tables=tuple(Table(block.table_id, block.content) for block in blocks if block.table_id),
         header=None,
         footer=None,
         generation=Generation(row["raw"], FinishReason(row["finish_reason"])),
