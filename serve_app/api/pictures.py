@@ -40,6 +40,7 @@ DEFAULT_PAGES = 24
     "/v1/pages",
     summary="Draw pages to look at",
     dependencies=[Depends(place)],
+    response_class=Response,
     responses=PICTURES_RESPONSES,
     openapi_extra=PICTURES_REQUEST,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pymupdf
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.script_engine import ScriptEngine
 from tests.ui.service import service
@@ -25,6 +25,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+expect.set_options(timeout=60_000)  # machines are slow at times, and nothing here is about that
 
 WIDTH, HEIGHT = 500, 700
 """Of the test document's pages, in points; drawn at 144 dpi they have twice as many pixels."""
