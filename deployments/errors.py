@@ -23,6 +23,7 @@
     ├── EngineUnavailable           503  not started yet, or died; try later
     ├── StageLost                   503  a replica died under this request; worth one more try
     ├── GenerationFailed            500  the engine failed on this page
+    │   └── FatalPage                    … and died of it, each time
     ├── ProcessingTimeout           504
     └── ConfigurationError          500  settings that can't work; raised at start, not to users
 
@@ -206,6 +207,12 @@ class GenerationFailed(OcrError):
 
     code = "generation_failed"
     status = 500
+
+
+class FatalPage(GenerationFailed):
+    """The engine's process dies of this page; others are read without it."""
+
+    code = "fatal_page"
 
 
 class ProcessingTimeout(OcrError):

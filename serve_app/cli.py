@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +12,38 @@ from deployments.errors import OcrError
 from serve_app.environment import prepare_ray
 from serve_app.jobs.commands import jobs
 from serve_app.settings import FILE_VARIABLE, KEY_VARIABLE, Settings, load_settings
+
+engine_option = click.option(
+    "--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run."
+)
+
+CommandT = TypeVar("CommandT", bound=Callable[..., None])
+
+
+def reading_options(command: CommandT) -> CommandT:
+    """Add the options that say how pages are read: task, prompt, crop, dpi and engine."""
+    for option in (
+        engine_option,
+        click.option(
+            "--dpi",
+            type=click.IntRange(36, 600),
+            default=144,
+            show_default=True,
+            help="Resolution of PDF pages.",
+        ),
+        click.option(
+            "--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page."
+        ),
+        click.option("--prompt", help="Your own prompt; goes with --task custom."),
+        click.option(
+            "--task",
+            type=click.Choice(["markdown", "text", "table", "custom"]),
+            default="markdown",
+            show_default=True,
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +63,7 @@ def cli(settings_file: Path | None) -> None:
 @cli.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
+@engine_option
 def serve(host: str | None, port: int | None, engine: str | None) -> None:
     """Serve the HTTP interface on this machine until interrupted."""
     from serve_app.server import run_server
@@ -48,18 +81,8 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
 @click.option(
     "--server", help="Address of a running service, e.g. http://127.0.0.1:8000; without it, in process."
 )
-@click.option(
-    "--task",
-    type=click.Choice(["markdown", "text", "table", "custom"]),
-    default="markdown",
-    show_default=True,
-)
-@click.option("--prompt", help="Your own prompt; goes with --task custom.")
 @click.option("--pages", help='Pages from 0, such as "0,2-4"; all by default.')
-@click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option(
-    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
-)
+@reading_options
 @click.option(
     "--export",
     "exports",
@@ -68,7 +91,6 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
     help="Another file of each document; may be given several times. pdf is searchable.",
 )
 @click.option("--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads.")
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run in process.")
 @click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
     files: tuple[Path, ...],
@@ -101,18 +123,7 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @cli.command()
 @click.argument("manifest")
 @click.option("--out", required=True, help="Folder for the results: a path, s3://… or gs://….")
-@click.option(
-    "--task",
-    type=click.Choice(["markdown", "text", "table", "custom"]),
-    default="markdown",
-    show_default=True,
-)
-@click.option("--prompt", help="Your own prompt; goes with --task custom.")
-@click.option("--crop/--no-crop", default=True, help="Whether the model sees tiles beside the whole page.")
-@click.option(
-    "--dpi", type=click.IntRange(36, 600), default=144, show_default=True, help="Resolution of PDF pages."
-)
-@click.option("--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run.")
+@reading_options
 @click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
 @click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")
 @click.option(
@@ -134,11 +145,50 @@ def bulk(manifest: str, out: str, engine: str | None, strict: bool, **options: A
 
 
 @cli.command()
-def doctor() -> None:
-    """Say what this machine has, which engine would run, and why not the other."""
+@click.option("--server", help="Address of a running service, to say what its bottleneck is now.")
+@click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=1, max=600),
+    default=20,
+    show_default=True,
+    help="How long to watch the service.",
+)
+def doctor(server: str | None, api_key: str | None, seconds: float) -> None:
+    """Say what this machine has, which engine would run, and why not the other.
+
+    With --server say how a running service fares instead, and which stage holds it up.
+    """
+    if server is not None:
+        from serve_app.server_doctor import examine
+
+        for sentence in examine(server.rstrip("/"), api_key, seconds):
+            click.echo(sentence)
+        return
     from serve_app.doctor import report
 
     click.echo(report(_settings()))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def check(file: Path) -> None:
+    """Check a FILE for `serve deploy`: Serve itself passes over keys that it does not know."""
+    from serve_app.serve_config import check_serve_config
+
+    check_serve_config(file)
+    click.echo(f"{file} has no unknown keys.")
+
+
+@cli.command()
+@click.option("--grace", type=click.FloatRange(min=0), default=140, show_default=True, help="Seconds.")
+def drain(grace: float) -> None:
+    """Take this machine of a cluster out of service, and wait until it has answered what it has."""
+    from serve_app.draining import drain_this_machine
+
+    left = drain_this_machine(grace)
+    click.echo("drained" if left == 0 else f"{left} replicas are left after {grace:g} s")
+    sys.exit(1 if left else 0)
 
 
 @cli.group()

@@ -103,18 +103,25 @@ class ServiceClient:
         await self._http.aclose()
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        """Send until the service takes the request.
+        """Send until the service takes the request; one under which a process of it died is sent again.
 
         Raises:
             OcrError: what the service answered, at the last attempt if it was busy.
+            httpx.HTTPError: it can't be reached, or each connection broke off.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            response = await self._http.send(request, stream=True)
+            try:
+                response = await self._http.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                if attempt == ATTEMPTS:
+                    raise
+                await self._sleep(_wait_s("", attempt))
+                continue
             if response.is_success:
                 return response
             await response.aread()
             await response.aclose()
-            if response.status_code not in (429, 503) or attempt == ATTEMPTS:
+            if not _may_pass(response) or attempt == ATTEMPTS:
                 break
             await self._sleep(_wait_s(response.headers.get("retry-after", ""), attempt))
         raise error_of(response)
@@ -126,6 +133,15 @@ def form_fields(options: OcrOptions) -> dict[str, str]:
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in fields.items()
     }
+
+
+def _may_pass(response: httpx.Response) -> bool:
+    """Whether the same request may be taken later.
+
+    Serve's proxy answers a request whose replica died with 500 in plain text.
+    """
+    plain = not response.headers.get("content-type", "").startswith("application/json")
+    return response.status_code in (429, 503) or (response.status_code >= 500 and plain)
 
 
 def _wait_s(retry_after: str, attempt: int) -> float:

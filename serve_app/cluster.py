@@ -4,10 +4,15 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
+from deployments.errors import EngineUnavailable
 from serve_app.sizing import Resources
+
+ESSENTIAL = ("gcs_server", "raylet")
+"""The head's two processes without which nothing new starts, or nothing runs."""
 
 
 @contextmanager
@@ -16,20 +21,36 @@ def connected() -> Iterator[None]:
 
     A Ray of our own leaves others on the machine alone and announces itself on loopback; see also
     `serve_app.environment`. Where Ray is connected already, that is used and kept.
+
+    Raises:
+        EngineUnavailable: Ray can't be started or reached.
     """
     if ray.is_initialized():
         yield
         return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(logging_level=logging.WARNING)
-    else:
-        ray.init(
-            "local", include_dashboard=False, logging_level=logging.WARNING, _node_ip_address="127.0.0.1"
-        )
+    try:
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(logging_level=logging.WARNING)
+        else:
+            ray.init(
+                "local", include_dashboard=False, logging_level=logging.WARNING, _node_ip_address="127.0.0.1"
+            )
+    # Where its processes take longer than 30 seconds to start, as on a machine at full load, Ray raises a
+    # plain Exception.
+    except Exception as error:
+        raise EngineUnavailable(f"Ray can't be started or reached; try again. It said: {error}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def lost_processes() -> list[str]:
+    """Name those of Ray's processes that this one started, can't do without, and that have died."""
+    node: Any = ray._private.worker._global_node  # Ray has no public way to ask
+    if node is None:
+        return []
+    return [name for name, _ in node.dead_processes() if name in ESSENTIAL]
 
 
 def cluster_resources() -> Resources:

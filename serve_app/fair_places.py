@@ -19,10 +19,21 @@ class FairPlaces:
     """
 
     def __init__(self, places: int) -> None:
+        self._places = places
         self._free = places
         self._waiting: dict[str, dict[Hashable, deque[asyncio.Future[None]]]] = {}
         self._callers: Counter[str] = Counter()
         self._documents: Counter[Hashable] = Counter()
+
+    @property
+    def taken(self) -> int:
+        """How many places are held."""
+        return self._places - self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many pages wait for a place."""
+        return sum(len(turns) for documents in self._waiting.values() for turns in documents.values())
 
     @asynccontextmanager
     async def place(self, caller: str, document: Hashable) -> AsyncIterator[None]:

@@ -22,15 +22,20 @@ from deployments.preprocess.deployment import PreprocessDeployment
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
 from serve_app.api.jobs import JobService
+from serve_app.autoscaling import EngineLoad
 from serve_app.cluster import cluster_resources
+from serve_app.cluster_metrics import ClusterMetrics
 from serve_app.graph_stages import GraphStages
 from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
 from serve_app.jobs.store import JobStore
 from serve_app.logs import log_to_stderr
+from serve_app.metrics import PageMetrics, RequestMetrics
 from serve_app.page_reader import PageReader
+from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
-from serve_app.sizing import Resources, job_places, sized
+from serve_app.sizing import Resources, engine_places, job_places, sized
 from serve_app.status import GraphStatus
+from serve_app.tracing import RequestSpans, start_tracing
 from serve_app.ui.presence import wanted
 
 APP_NAME = "dsocr"
@@ -57,12 +62,25 @@ class IngressDeployment:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Build the application in the replica's own process: it holds locks and tasks."""
-        reader = PageReader(self._stages, self._settings.reading)
+        counts = PageMetrics("requests", engine_places(self._settings.model, self._choice.name))
+        reader = PageReader(self._stages, self._settings.reading, counts)
         status = GraphStatus(serve.get_replica_context().app_name, self._choice, self._settings)
         settings = self._settings.jobs
         jobs = JobService(self._jobs, JobStore(settings.directory), settings, webhooks(settings))
-        home = "ui/" if wanted(self._settings.ui) else "docs"
-        return create_app(reader, self._settings.api, status, jobs, host=self._settings.http.host, home=home)
+        app = create_app(
+            reader,
+            self._settings.api,
+            status,
+            jobs,
+            host=self._settings.http.host,
+            home="ui/" if wanted(self._settings.ui) else "docs",
+            observer=RequestMetrics(),
+            metrics_text=ClusterMetrics(),
+        )
+        if self._settings.tracing.endpoint is not None:
+            start_tracing(self._settings.tracing)
+            app.add_middleware(RequestSpans)
+        return app
 
 
 def build_app(
@@ -81,7 +99,9 @@ def build_app(
     check_protection(settings.api, settings.http.host)
     resources = resources or cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
-    scaling = sized(settings.scaling, settings.model, choice.name, resources)
+    scaling = sized(
+        settings.scaling, settings.model, choice.name, resources, settings.api.max_concurrent_requests
+    )
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
         settings.limits,
         settings.sandbox,
@@ -94,11 +114,22 @@ def build_app(
     if create is None:
         threads = max(round(scaling.model.num_cpus or 1), 1)
         create = partial(create_engine, settings.model, choice.name, threads)
-    model = _deployment(ModelDeployment, "Model", scaling.model).bind(create)
+    policy = None
+    if choice.name == "vllm" and settings.scaling.model.target_ongoing_requests is None:
+        policy = {
+            "policy_function": EngineLoad,
+            "policy_kwargs": {"slots": settings.model.vllm.max_num_seqs, "busy": settings.scaling.busy},
+        }
+    model = _deployment(ModelDeployment, "Model", scaling.model, policy).bind(
+        create, settings.model.stall_timeout_s
+    )
     postprocess = _deployment(PostprocessDeployment, "Postprocess", scaling.postprocess).bind()
     ingress = _deployment(IngressDeployment, "Ingress", scaling.ingress)
     places = settings.jobs.pages_in_flight or job_places(scaling.model)
-    jobs = _job_runner().bind(settings.jobs, settings.reading, places, preprocess, model, postprocess)
+    at_a_time = engine_places(settings.model, choice.name)
+    jobs = _job_runner(settings.jobs.num_cpus).bind(
+        settings.jobs, settings.reading, places, at_a_time, preprocess, model, postprocess
+    )
     return ingress.bind(settings, choice, preprocess, model, postprocess, jobs)
 
 
@@ -111,14 +142,16 @@ def app_builder(args: dict[str, Any]) -> Application:
     Raises:
         ConfigurationError: a key is unknown or a value can't be.
     """
-    settings = load_settings(_nested(args))
+    settings = load_settings(nested(args))
     if not ray.is_initialized():
         ray.init()  # `serve run` connects only after it has the application, whose size follows the cluster's
     return build_app(settings)
 
 
-def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Deployment:
-    """Return a stage with its replicas, resources and limits."""
+def _deployment(
+    stage: type[object], name: str, scaling: ScalingSettings, policy: dict[str, Any] | None = None
+) -> Deployment:
+    """Return a stage with its replicas, resources and limits; without a policy it scales by Serve's own."""
     options: dict[str, Any] = {
         "name": name,
         "max_ongoing_requests": scaling.max_ongoing_requests,
@@ -135,12 +168,14 @@ def _deployment(stage: type[object], name: str, scaling: ScalingSettings) -> Dep
             "target_ongoing_requests": scaling.target_ongoing_requests,
             "upscale_delay_s": scaling.upscale_delay_s,
             "downscale_delay_s": scaling.downscale_delay_s,
+            "downscale_to_zero_delay_s": scaling.downscale_to_zero_delay_s,
+            **({} if policy is None else {"policy": policy}),
         },
     }
     return serve.deployment(**options)(stage)
 
 
-def _job_runner() -> Deployment:
+def _job_runner(num_cpus: float) -> Deployment:
     """Return the one replica that owns all jobs; its requests are short, or wait for progress."""
     options: dict[str, Any] = {
         "name": "JobRunner",
@@ -151,18 +186,6 @@ def _job_runner() -> Deployment:
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
-        "ray_actor_options": {"num_cpus": 0},
+        "ray_actor_options": {"num_cpus": num_cpus},
     }
     return serve.deployment(**options)(JobRunnerDeployment)
-
-
-def _nested(args: dict[str, Any]) -> dict[str, Any]:
-    """Return a tree of `{"a.b": 1, "a": {"c": 2}}`."""
-    tree: dict[str, Any] = {}
-    for path, value in args.items():
-        *parents, last = path.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = {**branch.get(last, {}), **value} if isinstance(value, dict) else value
-    return tree

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import ray
+from opentelemetry import trace
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
@@ -78,6 +79,7 @@ class GraphStages:
                 async for piece in response:
                     if isinstance(piece, PreparedPage):
                         page.measures = piece
+                        _note_preparation(piece)
                     yield piece
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
@@ -92,6 +94,7 @@ class GraphStages:
             response = cast(DeploymentResponse[tuple[PreparedPage, Generation]], call)
             try:
                 page.measures, generation = await response
+                _note_preparation(page.measures)
             except asyncio.CancelledError:
                 response.cancel()
                 page.prepared.cancel()
@@ -116,6 +119,11 @@ class GraphStages:
         with ocr_errors():
             picture: PagePicture = await self._preprocess.picture.remote(document, index, dpi, side)
             return picture
+
+
+def _note_preparation(measures: PreparedPage) -> None:
+    """Put the time that Preprocess took into the span that is open, if one is."""
+    trace.get_current_span().set_attribute("dsocr.preprocess_seconds", measures.seconds)
 
 
 @contextmanager

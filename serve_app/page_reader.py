@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.errors import OcrError, ProcessingTimeout
@@ -27,6 +29,9 @@ from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, Pag
 from serve_app.stages import DocumentT, PreparedT, Stages
 
 logger = logging.getLogger(__name__)
+
+tracer = trace.get_tracer("dsocr")
+"""Makes spans; what becomes of them, `serve_app.tracing` decides."""
 
 Emit = Callable[[PageEvent], Awaitable[None]]
 EndT = TypeVar("EndT")
@@ -62,15 +67,38 @@ class _Job(Generic[DocumentT]):
     share: object = field(default_factory=object)
 
 
+class PageObserver(Protocol):
+    """Is told how pages fare."""
+
+    def moved(self, waiting: int, under_way: int) -> None:
+        """Note how many pages wait for a place, and how many hold one."""
+        ...
+
+    def ended(self, caller: str, end: PageDone | PageFailed, seconds: float) -> None:
+        """Note a page's end, and the time since it was asked for."""
+        ...
+
+
 class PageReader(Generic[DocumentT, PreparedT]):
     """Reads the pages of documents, a bounded number at once over all documents, shared out fairly.
 
     A page that runs away is tried again as the ladder of its task says. A page whose replica died
     under it is tried once more. Whatever else fails is that page's error and leaves the others whole.
+
+    Args:
+        stages: where the steps of a page happen.
+        settings: how much is read at once, and for how long.
+        observer: counts pages.
     """
 
-    def __init__(self, stages: Stages[DocumentT, PreparedT], settings: ReadingSettings) -> None:
+    def __init__(
+        self,
+        stages: Stages[DocumentT, PreparedT],
+        settings: ReadingSettings,
+        observer: PageObserver | None = None,
+    ) -> None:
         self._stages = stages
+        self._observer = observer
         self._settings = settings
         self._places = FairPlaces(settings.max_pages_in_flight)
         # What needs no engine does not wait for one.
@@ -212,9 +240,29 @@ class PageReader(Generic[DocumentT, PreparedT]):
             await _cancelled([end, *workers])
 
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
+        """Return how a page ended, and tell the observer; a page that is cancelled has no end."""
+        began = time.monotonic()
+        asyncio.get_running_loop().call_soon(self._moved)  # once this page waits, if it has to
+        with tracer.start_as_current_span("page", attributes={"dsocr.page": index}) as span:
+            try:
+                end = await self._end(job, index, emit)
+            finally:
+                self._moved()
+            if isinstance(end, PageFailed):
+                span.set_status(trace.StatusCode.ERROR, end.error.code)
+        if self._observer is not None:
+            self._observer.ended(job.caller, end, time.monotonic() - began)
+        return end
+
+    def _moved(self) -> None:
+        if self._observer is not None:
+            self._observer.moved(self._places.waiting, self._places.taken)
+
+    async def _end(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended."""
 
         async def read(index: int) -> PageDone:
+            self._moved()
             return PageDone(await self._attempts(job, index, emit))
 
         return await self._ended(index, self._places.place(job.caller, job.share), read)
@@ -255,7 +303,6 @@ class PageReader(Generic[DocumentT, PreparedT]):
         self, job: _Job[DocumentT], index: int, rung: Attempt, number: int, emit: Emit, *, last: bool
     ) -> PageResult | None:
         """Return the finished page, or None if it ran away and another attempt is left."""
-        page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
         options = GenerationOptions(
             task=job.request.task,
             max_tokens=job.writing.max_tokens,
@@ -265,13 +312,20 @@ class PageReader(Generic[DocumentT, PreparedT]):
             confidence=job.confidence,
             stream=job.stream,
         )
-        if job.stream:
-            generation = await self._streamed(page, index, options, number, emit)
-        else:
-            generation = await self._stages.read(page, options)
+        # Preprocess and Model share a span: the page goes from one to the other without coming back here.
+        with tracer.start_as_current_span("read", attributes={"dsocr.attempt": number}) as span:
+            page = await self._stages.prepare(job.document, index, replace(job.request, crop=rung.crop))
+            if job.stream:
+                generation = await self._streamed(page, index, options, number, emit)
+            else:
+                generation = await self._stages.read(page, options)
+            span.set_attribute("dsocr.model_seconds", generation.seconds)
+            span.set_attribute("dsocr.output_tokens", generation.output_tokens)
+            span.set_attribute("dsocr.finish_reason", generation.finish_reason.value)
         if generation.finish_reason is FinishReason.RUNAWAY and not last:
             return None
-        return await self._stages.postprocess(page, generation, figures=job.figures, attempts=number)
+        with tracer.start_as_current_span("postprocess"):
+            return await self._stages.postprocess(page, generation, figures=job.figures, attempts=number)
 
     async def _streamed(
         self, page: PreparedT, index: int, options: GenerationOptions, number: int, emit: Emit

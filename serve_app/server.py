@@ -1,9 +1,11 @@
 """`dsocr serve`: the graph on this machine, in the foreground."""
 
 import logging
+import os
 import signal
 import socket
 import threading
+from typing import NoReturn
 
 import click
 from ray import serve
@@ -13,15 +15,21 @@ from ray.serve.schema import LoggingConfig
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine
 from serve_app.api.authentication import check_protection
-from serve_app.cluster import cluster_resources, connected
+from serve_app.cluster import cluster_resources, connected, lost_processes
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import Settings
 from serve_app.ui.application import UI_APP_NAME, UI_ROUTE, build_ui
 from serve_app.ui.presence import OFF, wanted
 
+WATCH_S = 1.0
+"""Between two looks at Ray's processes."""
+
+LOST = 70
+"""Exit status where Ray itself was lost: EX_SOFTWARE of sysexits.h."""
+
 
 def run_server(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then drain and stop.
+    """Serve until SIGINT or SIGTERM, then drain and stop; exit with status 70 should Ray itself die.
 
     Raises:
         ConfigurationError: the port is taken, the engine can't run here, or the service would be open to all.
@@ -50,9 +58,24 @@ def run_server(settings: Settings) -> None:
         click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
         click.echo(f"dsocr: the page is at {address}/ui/" if page else f"dsocr: {OFF}")
         click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
-        stop.wait()
+        while not stop.wait(WATCH_S):
+            if lost := lost_processes():
+                _give_up(lost)
         click.echo("dsocr: stopping …", err=True)
         serve.shutdown()
+
+
+def _give_up(lost: list[str]) -> NoReturn:
+    """End this process at once, for whoever supervises it to start it anew.
+
+    Ray can't be put right from here: its own shutdown asks what has died, and without that waits for a
+    minute, in which a dead service would hold the port. What it started ends with this process.
+    """
+    click.echo(
+        f"dsocr: Ray's {' and '.join(lost)} died; the service ends and can be started anew. Jobs go on then.",
+        err=True,
+    )
+    os._exit(LOST)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -28,6 +28,7 @@ from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
 from serve_app.jobs.settings import JobSettings
 from serve_app.page_reader import ReadingSettings
+from serve_app.tracing import TracingSettings
 from serve_app.ui.settings import UiSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
@@ -61,10 +62,16 @@ class ScalingSettings(BaseModel):
         2000, ge=1, description="Requests that wait at each caller before more are refused."
     )
     target_ongoing_requests: float | None = Field(
-        None, gt=0, description="Pages a replica should have at once."
+        None,
+        gt=0,
+        description="Requests a replica should have at once. Left open, Model with the vllm engine scales by "
+        "`busy` instead.",
     )
     upscale_delay_s: float = Field(5, ge=0)
     downscale_delay_s: float = Field(300, ge=0)
+    downscale_to_zero_delay_s: float = Field(
+        1800, ge=0, description="Idle time before the last replica stops, where `min_replicas` is 0."
+    )
     graceful_shutdown_timeout_s: float = Field(
         120, ge=0, description="Longest drain of a replica that stops."
     )
@@ -75,6 +82,9 @@ class StageScaling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    busy: float = Field(
+        0.8, gt=0, le=1, description="Load that each vllm engine should have; see `serve_app.autoscaling`."
+    )
     ingress: ScalingSettings = Field(default_factory=ScalingSettings)
     preprocess: ScalingSettings = Field(default_factory=ScalingSettings)
     model: ScalingSettings = Field(default_factory=ScalingSettings)
@@ -100,6 +110,7 @@ class Settings(BaseSettings):
     bulk: BulkSettings = Field(default_factory=BulkSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
     ui: UiSettings = Field(default_factory=UiSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @model_validator(mode="after")
     def _views_are_the_engines(self) -> "Settings":

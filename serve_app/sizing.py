@@ -7,7 +7,9 @@ The rules, for the stages of one machine or of a cluster:
 - Model on CPUs: replicas of at most four threads each; more threads help the embedded engine little.
 - Preprocess: a page of 1191x1684 pixels takes about 0.11 s of one core, so a GPU that reads 20
   pages a second keeps two to three cores busy; twice that is allowed for bursts.
-- Postprocess and the ingress take little and reserve nothing.
+- Postprocess and the ingress take little and reserve nothing. An ingress replica admits a bounded number
+  of documents, and is to be joined by others well before that; four of them fill a GPU with pages.
+- Where the settings allow more GPUs than there are, as on a cluster that grows, all stages follow those.
 """
 
 import math
@@ -18,6 +20,12 @@ from serve_app.settings import ScalingSettings, StageScaling
 
 PREPROCESS_REPLICAS_PER_GPU = 6
 """Twice the cores that 20 pages a second need."""
+
+INGRESS_REPLICAS_PER_GPU = 4
+"""With 256 pages under way in each, by default, they have as many as an engine of 1,024 sequences."""
+
+INGRESS_SHARE = 0.6
+"""Of the documents that an ingress replica admits, above which another is started."""
 
 EMBEDDED_THREADS = 4
 """Most threads of one embedded engine."""
@@ -32,13 +40,28 @@ class Resources:
 
 
 def sized(
-    scaling: StageScaling, model: ModelSettings, engine: EngineName, resources: Resources
+    scaling: StageScaling,
+    model: ModelSettings,
+    engine: EngineName,
+    resources: Resources,
+    documents: int = 64,
 ) -> StageScaling:
-    """Return the scaling with every open value filled in."""
+    """Return the scaling with every open value filled in.
+
+    Args:
+        scaling: what the settings say.
+        model: settings of the model stage.
+        engine: that runs.
+        resources: of the machine or cluster as it is now.
+        documents: that an ingress replica admits at once.
+    """
     cpus, gpus = max(resources.cpus, 1), max(resources.gpus, 1)
+    ingress_replicas = max(cpus // 4, 1)
     if engine == "vllm":
         tensor_parallel = model.vllm.tensor_parallel_size
-        sequences = model.vllm.max_num_seqs
+        gpus = max(gpus, (scaling.model.max_replicas or 0) * tensor_parallel)
+        ingress_replicas = max(ingress_replicas, INGRESS_REPLICAS_PER_GPU * gpus)
+        sequences = engine_places(model, engine)
         model_defaults = _open(
             max_replicas=max(gpus // tensor_parallel, 1),
             num_cpus=1,
@@ -49,7 +72,7 @@ def sized(
         preprocess_replicas = PREPROCESS_REPLICAS_PER_GPU * gpus
     else:
         threads = min(cpus, EMBEDDED_THREADS)
-        concurrent = model.embedded.max_concurrent_pages
+        concurrent = engine_places(model, engine)
         model_defaults = _open(
             max_replicas=max(cpus // threads, 1),
             num_cpus=threads,
@@ -61,7 +84,13 @@ def sized(
     light = _open(max_replicas=max(cpus // 4, 1), num_cpus=0, num_gpus=0)
     return StageScaling(
         ingress=_filled(
-            scaling.ingress, light | _open(max_ongoing_requests=1000, target_ongoing_requests=300)
+            scaling.ingress,
+            light
+            | _open(
+                max_replicas=ingress_replicas,
+                max_ongoing_requests=1000,
+                target_ongoing_requests=max(documents * INGRESS_SHARE, 1),
+            ),
         ),
         preprocess=_filled(
             scaling.preprocess,
@@ -78,6 +107,11 @@ def sized(
             scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
         ),
     )
+
+
+def engine_places(model: ModelSettings, engine: EngineName) -> int:
+    """Return how many pages one engine writes at a time; what a replica takes beyond that waits in it."""
+    return model.vllm.max_num_seqs if engine == "vllm" else model.embedded.max_concurrent_pages
 
 
 def job_places(model: ScalingSettings) -> int:

@@ -15,7 +15,8 @@ class FakeEngine:
 
     A custom prompt steers it, word by word: `fail` fails the page, `loop` runs away unless the page
     has no tiles or the n-gram window is 50, `slow` waits a second between pieces for a minute, `brief`
-    waits a fifth of a second, `die` ends the process the first time `marker` does not exist yet.
+    waits a fifth of a second. The first time `marker` does not exist yet, `die` ends the process, `hang`
+    never gets on again, and `expire` leaves the process well but the engine dead.
     """
 
     name: ClassVar[str] = "fake"
@@ -33,9 +34,15 @@ class FakeEngine:
         words = page.prompt.split()
         if "fail" in words and page.index == 1:
             raise GenerationFailed("the fake engine was told to fail this page")
-        if "die" in words and self._marker and not self._marker.exists():
+        if self._marker and not self._marker.exists() and {"die", "hang", "expire"} & {*words}:
             self._marker.touch()
-            os._exit(1)
+            if "die" in words:
+                os._exit(1)
+            if "hang" in words:
+                await asyncio.Event().wait()
+            self._closed = True
+        if self._closed:
+            raise EngineUnavailable("closed")
         pieces = [
             "<|ref|>title<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n",
             f"# Page {page.index} of {page.width}x{page.height}\n\n",

@@ -21,6 +21,22 @@ def test_the_embedded_engine_fits_the_machine() -> None:
         assert 1 <= model.max_replicas * model.num_cpus <= cpus
 
 
+def test_another_ingress_replica_comes_before_one_refuses_documents() -> None:
+    for documents in (1, 64, 512):
+        for engine in ("vllm", "embedded"):
+            sizes = sized(StageScaling(), ModelSettings(), engine, Resources(cpus=64, gpus=4), documents)
+            assert sizes.ingress.target_ongoing_requests is not None
+            assert sizes.ingress.target_ongoing_requests <= max(documents, 1)
+
+
+def test_all_stages_follow_the_gpus_that_a_cluster_may_grow_to() -> None:
+    given = StageScaling(model=ScalingSettings(max_replicas=64))
+    sizes = sized(given, ModelSettings(), "vllm", Resources(cpus=8, gpus=1))
+    assert sizes.model.max_replicas == 64
+    assert sizes.preprocess.max_replicas == 64 * 6
+    assert sizes.ingress.max_replicas == 64 * 4
+
+
 def test_what_the_settings_name_stays() -> None:
     given = StageScaling(model=ScalingSettings(min_replicas=3, num_cpus=2, max_ongoing_requests=7))
     model = sized(given, ModelSettings(), "embedded", Resources(cpus=2, gpus=0)).model

@@ -11,19 +11,17 @@ class Probe:
 
     @torch.inference_mode()
     def probe_vision(self, pages: int, tiles: int, base_size: int, image_size: int, repeats: int) -> float:
-        """Return the seconds that a batch takes from uint8 views to embeddings, the median of `repeats`."""
+        """Return a batch's seconds from uint8 views on the host to embeddings, the median of `repeats`."""
         model: Any = self.get_model()  # type: ignore[attr-defined]  # the worker's
         device = next(model.parameters()).device
-        views = {
-            "global_view": torch.randint(
-                0, 256, (pages, base_size, base_size, 3), dtype=torch.uint8, device=device
-            ),
-            "tiles": torch.randint(
-                0, 256, (pages * tiles, image_size, image_size, 3), dtype=torch.uint8, device=device
-            ),
-            "tile_counts": torch.full((pages,), tiles, dtype=torch.int64),
-        }
-        return _median(lambda: model.embed_multimodal(**views), device, repeats)
+        pixels = [
+            [
+                torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8)
+                for count, side in ((1, base_size), (tiles, image_size))
+            ]
+            for _ in range(pages)
+        ]
+        return _median(lambda: model.embed_multimodal(pixels=pixels), device, repeats)
 
     @torch.inference_mode()
     def probe_stock_vision(

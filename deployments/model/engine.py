@@ -32,7 +32,8 @@ class Engine(Protocol):
     ) -> AsyncGenerator[str | Generation, None]:
         """Stream a page: pieces of text as they come, then exactly one `Generation` that ends the stream.
 
-        The pieces joined are the `Generation`'s text; without `options.stream` there may be none.
+        The pieces joined are the `Generation`'s text; without `options.stream` they may be empty, and are
+        signs of life alone: an engine on which no page gets a piece for long is taken to hang.
         Closing the iterator early, or cancelling the task that reads it, aborts the page's work and
         frees what it held.
 

@@ -16,5 +16,10 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Literal["auto", "embedded", "vllm"] = "auto"
+    stall_timeout_s: float = Field(
+        120,
+        gt=0,
+        description="An engine with pages under way of which none gets on for so long counts as dead.",
+    )
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
     vllm: VllmSettings = Field(default_factory=VllmSettings)

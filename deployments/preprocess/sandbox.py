@@ -40,6 +40,10 @@ _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": 
 """glibc's malloc keeps a page's buffers for the next page instead of asking the kernel for fresh ones, each
 page of which it must clear: see mallopt(3). Up to 128 MiB stay with the child."""
 
+_PATIENCE = 10
+"""By the clock a step may take so many times as long as in CPU time: on a busy machine a page that takes long
+is no bad page, and a child that is just starting has its libraries to load."""
+
 
 class _ChildDied(Exception):
     """The child crashed, took too long or was killed."""
@@ -125,7 +129,8 @@ class Sandbox:
         arguments = [
             str(there.fileno()),
             str(self._settings.max_memory_bytes),
-            str(int(self._settings.step_timeout_s) + 5),
+            str(self._settings.step_timeout_s),
+            str(int(self._settings.step_timeout_s * _PATIENCE) + 5),
             self._limits.model_dump_json(),
         ]
         with there:
@@ -137,7 +142,7 @@ class Sandbox:
                 env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **_KEEP_MEMORY},
                 pass_fds=[there.fileno()],
             )
-        here.settimeout(self._settings.step_timeout_s)
+        here.settimeout(self._settings.step_timeout_s * _PATIENCE)
         self._channel = here
         return here
 

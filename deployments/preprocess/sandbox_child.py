@@ -1,8 +1,8 @@
 """The process in which documents are parsed and drawn: `python -m deployments.preprocess.sandbox_child FD …`.
 
 It may crash, run out of memory or hang: its parent (`deployments.preprocess.sandbox`) replaces it. Its
-environment is empty and it inherits no file but the socket. An alarm ends it should its parent be gone
-while it hangs.
+environment is empty and it inherits no file but the socket. A timer of its CPU time
+ends a step that takes too long, and an alarm ends it should its parent be gone while it hangs.
 """
 
 import os
@@ -20,7 +20,7 @@ from deployments.preprocess.settings import DocumentLimits
 
 def main() -> None:
     """Serve the parent until it is gone."""
-    descriptor, memory_bytes, alarm_s, limits = sys.argv[1:]
+    descriptor, memory_bytes, cpu_s, alarm_s, limits = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     checked = DocumentLimits.model_validate_json(limits)
@@ -32,7 +32,9 @@ def main() -> None:
             except EOFError:
                 return
             signal.alarm(int(alarm_s))
+            signal.setitimer(signal.ITIMER_PROF, float(cpu_s))
             reply, pixels = _answer(documents, checked, message, file)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.alarm(0)
             protocol.send(channel, reply, pixels)
             if pixels is not None:

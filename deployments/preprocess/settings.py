@@ -27,7 +27,9 @@ class SandboxSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(True, description="Whether PDFs and TIFFs are opened in a process of their own.")
-    step_timeout_s: float = Field(30, gt=0, description="Longest time for opening a file or drawing a page.")
+    step_timeout_s: float = Field(
+        30, gt=0, description="Longest CPU time for opening a file or drawing a page."
+    )
     max_memory_bytes: int = Field(4 * 2**30, ge=2**28, description="Most address space of the process.")
 
 

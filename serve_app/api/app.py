@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import PlainTextResponse, RedirectResponse
 
-from serve_app.api import chat, errors, exporting, openapi, pictures, routes
+from serve_app.api import chat, errors, exporting, metrics, openapi, pictures, routes
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
@@ -39,6 +39,8 @@ def create_app(
     host: str = "127.0.0.1",
     home: str = "docs",
     fetcher: Fetcher | None = None,
+    observer: metrics.RequestObserver | None = None,
+    metrics_text: metrics.MetricsText | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -50,6 +52,8 @@ def create_app(
         host: that the service listens on; whether requests need a key hangs on it.
         home: path that `/` leads to.
         fetcher: of documents at addresses; None makes the one that the settings mean.
+        observer: counts requests.
+        metrics_text: what `/metrics` shows; None leaves the route out.
 
     Raises:
         ConfigurationError: the file of API keys can't be read.
@@ -85,8 +89,11 @@ def create_app(
     async def no_page(path: str = "") -> PlainTextResponse:
         return PlainTextResponse(f"{OFF} The HTTP interface is described at /docs.\n", 404)
 
+    if metrics_text is not None:
+        app.state.metrics = metrics_text
+        app.include_router(metrics.router)
     errors.install(app)
     openapi.install(app)
     app.add_middleware(Authentication, settings=settings, host=host)
-    app.add_middleware(RequestLog, failure=errors.internal_failure)
+    app.add_middleware(RequestLog, failure=errors.internal_failure, observer=observer)
     return app

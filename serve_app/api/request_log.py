@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.api.metrics import RequestObserver
+
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -30,11 +32,18 @@ def request_id(scope: Scope) -> str:
 
 
 class RequestLog:
-    """Outermost middleware: gives every reply its id, logs it, and answers for errors nobody handled."""
+    """Outermost middleware: gives every reply its id, logs it, and answers for errors nobody handled.
 
-    def __init__(self, app: ASGIApp, failure: FailureReply) -> None:
+    Args:
+        app: what comes after.
+        failure: the reply to an error nobody handled.
+        observer: counts requests.
+    """
+
+    def __init__(self, app: ASGIApp, failure: FailureReply, observer: RequestObserver | None = None) -> None:
         self._app = app
         self._failure = failure
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,13 +72,23 @@ class RequestLog:
                 raise  # a reply that has begun can only be cut off
             await self._failure(scope, receive, send_with_id)
         finally:
+            seconds = time.monotonic() - began
+            if self._observer is not None:
+                noted = scope["state"]["log"]
+                key, code = str(noted.get("key", "")), str(noted.get("error", ""))
+                self._observer.ended(_route(scope), status, code, key, seconds)
             line = {
                 "event": "request",
                 "request_id": id_,
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
-                "seconds": round(time.monotonic() - began, 3),
+                "seconds": round(seconds, 3),
                 **scope["state"]["log"],
             }
             logger.info(json.dumps(line))
+
+
+def _route(scope: Scope) -> str:
+    """Return the route that answered, as the application declares it; paths themselves are without number."""
+    return str(getattr(scope.get("route"), "path", "none"))

@@ -7,6 +7,7 @@ files with the manifest, when the job is run again and at the end of each pass o
 import logging
 import math
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import ray
 from ray.exceptions import RayError
 
 from deployments.errors import OcrError, StageLost
@@ -30,10 +32,11 @@ from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.pipeline import DOCUMENTS_PER_BLOCK, Scale, read_documents
 from serve_app.bulk.plan import Reading
+from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.progress import Progress
+from serve_app.bulk.quarantine import Ledger
 from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
-from serve_app.bulk.stages import Preparation
 from serve_app.bulk.store import Store
 from serve_app.cluster import cluster_resources, connected
 from serve_app.formats import ResultFormat
@@ -196,10 +199,13 @@ def _plan(
 ) -> Reading:
     spare = max(resources.cpus - math.ceil(scale.actors * scale.actor_cpus), 1)
     preparing = min(PREPROCESS_REPLICAS_PER_GPU, max(spare // scale.actors, 2))
+    ledger: Any = ray.remote(Ledger).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
     return Reading(
         create=create,
+        ledger=ledger,
         preparation=Preparation(
             settings.limits,
+            settings.sandbox,
             settings.views,
             choice.takes,
             settings.model.vllm.model,
@@ -216,6 +222,7 @@ def _plan(
         prepare_cpus=min(1.0, resources.cpus / 4),
         flush_s=settings.bulk.flush_s,
         page_timeout_s=settings.bulk.page_timeout_s,
+        stall_timeout_s=settings.model.stall_timeout_s,
     )
 
 
@@ -251,18 +258,25 @@ def _read_all(
 def _outstanding(
     options: JobOptions, settings: Settings, manifest: pa.Table, store: Store, *, redo: bool
 ) -> list[Wanted]:
+    """Return what is left, in an order that is random and the same each time.
+
+    What was read so far is then a sample of what is left, from which the time left is reckoned; manifests are
+    often sorted, by size as well.
+    """
     index = journal.read_index(store, manifest["doc_id"])
-    return list(journal.outstanding(manifest, index, options.request, settings.limits, redo=redo))
+    left = list(journal.outstanding(manifest, index, options.request, settings.limits, redo=redo))
+    random.Random(len(left)).shuffle(left)  # noqa: S311 - nothing secret
+    return left
 
 
 def _read(
     documents: list[Wanted], per_block: int, plan: Reading, scale: Scale, run: record.Run, settings: Settings
 ) -> None:
     """Read documents once, counting as pages are written."""
-    results = read_documents(documents, per_block, plan, settings.limits, scale)
+    results = read_documents(documents, per_block, plan, scale)
     with Progress(len(documents), settings.bulk.progress_s) as progress, closing(results):
         for step in results:
             if step.fault:
                 raise JobFailed(step.fault)
             run.add(step.pages)
-            progress.add(step.pages, step.pages - step.ok, step.documents)
+            progress.add(step)

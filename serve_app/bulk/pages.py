@@ -4,14 +4,13 @@ Pure: it fetches and looks into documents, and knows nothing of Ray.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from deployments.errors import OcrError
-from deployments.preprocess.documents import inspect
 from deployments.preprocess.settings import DocumentLimits
-from deployments.types import PageRequest
+from deployments.types import DocumentInfo, PageRequest
 from serve_app.api import page_ranges
 from serve_app.bulk.store import read_document
 
@@ -57,7 +56,8 @@ class Segment:
         request: how its pages are read.
         pages: their numbers, in the order of reading; empty where `error` is.
         page_count: pages of the document, chosen or not; 0 where `error` is.
-        share: of the document's pages that are read in this run.
+        wanted: pages of the document that are read in this run, in this part or another; 0 where `error` is.
+        first: whether it is the document's first part.
         data: the document itself, where it is small.
         error: why the document can't be read at all.
     """
@@ -67,7 +67,8 @@ class Segment:
     request: PageRequest
     pages: tuple[int, ...]
     page_count: int
-    share: float = 1.0
+    wanted: int = 0
+    first: bool = True
     data: bytes | None = None
     error: OcrError | None = None
 
@@ -105,13 +106,16 @@ class Wanted:
     page_count: int = 0
 
 
-def segments(document: Wanted, limits: DocumentLimits, group_pages: int) -> list[Segment]:
+def segments(
+    document: Wanted, limits: DocumentLimits, group_pages: int, inspect: Callable[[bytes], DocumentInfo]
+) -> list[Segment]:
     """Look into a document and divide its pages, each part small enough for a group.
 
     Args:
         document: what is wanted of it; it is fetched if its number of pages is not known yet.
         limits: what is read at all.
         group_pages: most pages of a part.
+        inspect: opens a document and says how many pages it has.
 
     Returns:
         Its parts; or one with the error, where the document can't be read.
@@ -122,14 +126,25 @@ def segments(document: Wanted, limits: DocumentLimits, group_pages: int) -> list
     try:
         if pages is None:
             data = read_document(uri, limits.max_bytes)
-            page_count = inspect(data, limits).page_count
+            page_count = inspect(data).page_count
             pages = tuple(page_ranges.select(document.ranges, page_count, limits.max_pages))
     except OcrError as error:
         return [Segment(doc_id, uri, request, (), 0, error=error)]
     if len(pages) > group_pages or (data is not None and len(data) > CARRIED_BYTES):
         data = None
-    parts = [pages[start : start + group_pages] for start in range(0, len(pages), group_pages)]
-    return [Segment(doc_id, uri, request, part, page_count, len(part) / len(pages), data) for part in parts]
+    return [
+        Segment(
+            doc_id,
+            uri,
+            request,
+            pages[start : start + group_pages],
+            page_count,
+            len(pages),
+            start == 0,
+            data,
+        )
+        for start in range(0, len(pages), group_pages)
+    ]
 
 
 def groups(parts: Iterable[Segment], group_pages: int) -> Iterator[Group]:

@@ -18,9 +18,10 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from deployments.errors import StageLost
-from deployments.preprocess.settings import DocumentLimits
 from serve_app.bulk.pages import Segment, Wanted, groups, segments
 from serve_app.bulk.plan import Reading
+from serve_app.bulk.preparation import Preparation
+from serve_app.bulk.progress import Progressed
 from serve_app.bulk.reading import ReadGroups
 
 logger = logging.getLogger(__name__)
@@ -50,18 +51,8 @@ class Scale:
     max_lost_blocks: int
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
-    """What was written since the last one; `fault` is what ends the job."""
-
-    pages: int
-    ok: int
-    documents: float
-    fault: str
-
-
 def read_documents(
-    documents: Iterable[Wanted], per_block: int, plan: Reading, limits: DocumentLimits, scale: Scale
+    documents: Iterable[Wanted], per_block: int, plan: Reading, scale: Scale
 ) -> Generator[Progressed, None, None]:
     """Read documents, and yield as their pages are written. Closing the iterator stops the work.
 
@@ -77,7 +68,7 @@ def read_documents(
                 expand,
                 batch_size=None,
                 num_cpus=scale.expand_cpus,
-                fn_args=(look_into, limits, plan.group_pages),
+                fn_args=(look_into, plan.preparation, plan.group_pages),
             )
             .map_batches(
                 ReadGroups,
@@ -94,29 +85,26 @@ def read_documents(
             )
         )
         for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
+            counts = ("pages", "failed", "opened", "opened_pages")
             fault = next((text for text in batch["fault"].tolist() if text), "")
-            yield Progressed(
-                int(batch["pages"].sum()), int(batch["ok"].sum()), float(batch["documents"].sum()), fault
-            )
+            yield Progressed(**{name: int(batch[name].sum()) for name in counts}, fault=fault)
 
 
-def look_into(documents: list[Wanted], limits: DocumentLimits, group_pages: int) -> Iterator[list[Segment]]:
+def look_into(documents: list[Wanted], spec: Preparation, group_pages: int) -> Iterator[list[Segment]]:
     """Yield the segments of each document, in order."""
     for document in documents:
-        yield segments(document, limits, group_pages)
+        yield segments(document, spec.limits, group_pages, spec.inspect)
 
 
-def _expand(batch: Any, look: Any, limits: DocumentLimits, group_pages: int) -> Iterator[Any]:
+def _expand(batch: Any, look: Any, spec: Preparation, group_pages: int) -> Iterator[Any]:
     """Look into blocks of documents, and yield groups of their pages."""
     for block in batch["documents"]:
         documents = pickle.loads(block)  # noqa: S301 - the driver's own bytes
-        for group in groups(_segments(documents, look, limits, group_pages), group_pages):
+        for group in groups(_segments(documents, look, spec, group_pages), group_pages):
             yield {"group": [pickle.dumps(group)]}
 
 
-def _segments(
-    documents: list[Wanted], look: Any, limits: DocumentLimits, group_pages: int
-) -> Iterator[Segment]:
+def _segments(documents: list[Wanted], look: Any, spec: Preparation, group_pages: int) -> Iterator[Segment]:
     """Yield the segments of documents, looked into by a process that may die of one.
 
     Ray Data repeats a task of its own whose process dies without end. Here it is repeated once, then each
@@ -126,14 +114,14 @@ def _segments(
     task: Any = ray.remote(look).options(num_cpus=0, num_returns="streaming", max_retries=1)
     left = list(documents)
     try:
-        for reference in task.remote(documents, limits, group_pages):
+        for reference in task.remote(documents, spec, group_pages):
             yield from ray.get(reference)
             del left[0]
     except RayError as error:
         logger.warning("looking into %d documents failed: %s", len(left), error)
     for document in left:
         try:
-            for reference in task.remote([document], limits, group_pages):
+            for reference in task.remote([document], spec, group_pages):
                 yield from ray.get(reference)
         except RayError as error:
             logger.warning("%s can't be looked into: %s", document.doc_id, error)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.ladder import LadderSettings
-from serve_app.bulk.stages import Preparation
+from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.store import Store
 
 
@@ -15,6 +16,7 @@ class Reading:
 
     Attributes:
         create: makes its engine.
+        ledger: handle of the job's `serve_app.bulk.quarantine.Ledger`.
         preparation: how pages are prepared.
         ladder: attempts at a page.
         store: the job's folder.
@@ -26,9 +28,11 @@ class Reading:
         prepare_cpus: that a preparing task reserves.
         flush_s: longest wait of a finished page for others to be written with.
         page_timeout_s: longest time in the engine, all attempts counted.
+        stall_timeout_s: an engine on which no page gets on for so long counts as dead.
     """
 
     create: Callable[[], Engine]
+    ledger: Any
     preparation: Preparation
     ladder: LadderSettings
     store: Store
@@ -40,3 +44,4 @@ class Reading:
     prepare_cpus: float
     flush_s: float
     page_timeout_s: float
+    stall_timeout_s: float

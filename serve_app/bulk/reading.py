@@ -10,16 +10,15 @@ import asyncio
 import logging
 import pickle
 import threading
-import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import ray
 from ray.exceptions import RayError
 
-from deployments.errors import OcrError, ProcessingTimeout, StageLost
+from deployments.errors import FatalPage, OcrError, ProcessingTimeout, StageLost
 from deployments.model.deployment import without_pixels
 from deployments.model.ladder import Attempt
 from deployments.types import FinishReason, GenerationOptions, PageRequest
@@ -28,7 +27,9 @@ from serve_app.bulk import stages
 from serve_app.bulk.engines import EngineKeeper, Fault
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Group, Segment, page_id
 from serve_app.bulk.plan import Reading
-from serve_app.bulk.rows import FAILED, OK, RUNAWAY, Times
+from serve_app.bulk.progress import Progressed
+from serve_app.bulk.quarantine import LedgerEntry, Quarantine
+from serve_app.bulk.rows import OK, Times
 from serve_app.bulk.stages import Answer, Drawn, ReadPage, Written
 from serve_app.bulk.writing import PageWriter, already_written
 
@@ -37,9 +38,8 @@ logger = logging.getLogger(__name__)
 BUFFERED = 2
 """Pages that a preparing task may have drawn before somebody takes them."""
 
-STARTS = "_job/starts"
-MAX_STARTS = 100
-"""An actor that died so often will not get anywhere."""
+MAX_STARTS = 20
+"""An actor that started so often, and got no page through its engine in between, will not get anywhere."""
 
 
 class ReadGroups:
@@ -55,11 +55,17 @@ class ReadGroups:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True, name="reading").start()
         name = ray.get_runtime_context().get_actor_id() or "driver"
-        if (starts := _count_start(plan, name)) > MAX_STARTS:
-            self._fault = f"A reading process was started {starts} times; the log says what it dies of."
+        starts, known = ray.get(plan.ledger.begin.remote(name))
+        if starts > MAX_STARTS:
+            self._fault = (
+                f"A reading process was started {starts} times without reading a page; the log says what it "
+                "dies of."
+            )
             return
         try:
-            engines = EngineKeeper(plan.create)
+            quarantine = Quarantine(plan.pages_in_flight, known)
+            entry = LedgerEntry(plan.ledger, name)
+            engines = EngineKeeper(plan.create, plan.stall_timeout_s, quarantine, entry)
         except OcrError as error:
             self._fault = f"The engine can't be started: {error}"
             return
@@ -90,14 +96,15 @@ def _first(group: BaseException) -> BaseException:
 
 def _counts(group: Group, written: Sequence[Written], fault: str | None = None) -> dict[str, Any]:
     """Return what the driver gets to know of a group."""
-    counts = {status: sum(page.status == status for page in written) for status in (OK, RUNAWAY, FAILED)}
-    return {
-        "pages": len(written),
-        **counts,
-        "documents": sum(segment.share for segment in group.segments),
-        "output_tokens": sum(page.output_tokens for page in written),
-        "fault": fault or "",
-    }
+    first = [segment for segment in group.segments if segment.first]
+    done = Progressed(
+        pages=len(written),
+        failed=sum(page.status != OK for page in written),
+        opened=len(first),
+        opened_pages=sum(segment.wanted or 1 for segment in first),
+        fault=fault or "",
+    )
+    return asdict(done)
 
 
 class _GroupReader:
@@ -185,6 +192,7 @@ class _GroupReader:
     async def _read(self, segment: Segment, drawn: Drawn) -> ReadPage:
         """Return what came of a page in the engine."""
         times = Times(fetch=drawn.fetch_seconds)
+        rungs_tried: list[Attempt] = []
         outcome: Answer | OcrError
         if isinstance(drawn.page, OcrError):
             outcome = drawn.page
@@ -193,7 +201,7 @@ class _GroupReader:
             began = self._loop_time()
             try:
                 async with asyncio.timeout(self._plan.page_timeout_s):
-                    outcome = await self._climbed(segment, drawn)
+                    outcome = await self._climbed(segment, drawn, rungs_tried)
             except TimeoutError:
                 limit = self._plan.page_timeout_s
                 outcome = ProcessingTimeout(f"The page took longer than {limit:g} seconds in the engine.")
@@ -207,10 +215,15 @@ class _GroupReader:
                 )
                 outcome = OcrError("The page failed through an internal error, which the log has.")
             times = replace(times, engine=self._loop_time() - began)
-        return ReadPage(segment.doc_id, drawn.index, segment.page_count, outcome, times)
+        attempts = None
+        if rungs_tried:
+            # On each rung the engine got through the page or died of it some times.
+            deaths = self._engines.deaths(page_id(segment.doc_id, drawn.index))
+            attempts = len(rungs_tried) + deaths - isinstance(outcome, FatalPage)
+        return ReadPage(segment.doc_id, drawn.index, segment.page_count, outcome, times, attempts)
 
-    async def _climbed(self, segment: Segment, drawn: Drawn) -> Answer:
-        """Try a page as the ladder of its task says."""
+    async def _climbed(self, segment: Segment, drawn: Drawn, tried: list[Attempt]) -> Answer:
+        """Try a page as the ladder of its task says; rungs are added to `tried` as the engine has them."""
         rungs = self._plan.ladder.attempts(segment.request.task, segment.request.crop)
         pages = {rungs[0].crop: drawn.page}
 
@@ -220,13 +233,14 @@ class _GroupReader:
             page = pages[rung.crop]
             if isinstance(page, OcrError):
                 raise page
+            tried.append(rung)
             options = GenerationOptions(
                 task=segment.request.task,
                 ngram_size=rung.ngram_size,
                 ngram_window=rung.ngram_window,
                 stream=False,
             )
-            generation = await self._engines.read(page, options)
+            generation = await self._engines.read(page_id(segment.doc_id, drawn.index), page, options)
             if generation.finish_reason is FinishReason.RUNAWAY and not last:
                 return None
             kept = replace(page, views=None) if self._plan.images else without_pixels(page)
@@ -255,10 +269,3 @@ class _GroupReader:
 def _lost(page: int, segment: Segment, error: RayError) -> StageLost:
     logger.warning("page %d of %s can't be drawn: %s", page, segment.doc_id, error)
     return StageLost("The process that drew this page died each time; the log has the cause.")
-
-
-def _count_start(plan: Reading, name: str) -> int:
-    """Return how often this actor was started in this run; Ray starts one that dies again without end."""
-    folder = f"{STARTS}/{plan.run:06d}-{name}"
-    plan.store.write(f"{folder}/{uuid.uuid4().hex}", b"")
-    return len(plan.store.names(folder))

@@ -61,7 +61,8 @@ PAGES = pa.schema(
 )
 """`pages/*.parquet`: `page` counts from 0, and is null in the one row of a document that can't be read; boxes
 are in pixels of the page as it was sent, null where the model gave none; `rotation` is by how many degrees
-clockwise it was turned to be read; `seconds` is that of all stages."""
+clockwise it was turned to be read; `attempts` is null where no engine had the page; `seconds` is that of all
+stages."""
 
 STAGES = ("fetch", "prepare", "engine", "postprocess")
 
@@ -143,11 +144,13 @@ def error_row(
     error: OcrError,
     label: EngineLabel | None = None,
     times: Times = Times(),
+    attempts: int | None = None,
 ) -> dict[str, Any]:
     """Return the row of a page, or of a whole document, that failed."""
     return {
         **_base(doc_id, page, page_count, label, times),
         "status": FAILED,
+        "attempts": attempts,
         "error_code": error.code,
         "error_message": error.message,
     }

@@ -1,51 +1,22 @@
 """The work of a job's CPU tasks: to draw and tile pages, to postprocess them and write them down."""
 
-import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployments.errors import OcrError
 from deployments.postprocess import exports
 from deployments.postprocess.postprocessor import Postprocessor
-from deployments.preprocess.orientation import find_orientation
-from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.settings import DocumentLimits, OrientationSettings, ViewSettings
-from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import EngineInput, Generation, PageRequest, PageResult, PreparedPage
+from deployments.types import Generation, PageRequest, PageResult, PreparedPage
 from serve_app.bulk.journal import write_part
 from serve_app.bulk.pages import Segment, file_name
+from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.rows import EngineLabel, Times, error_row, result_row
 from serve_app.bulk.store import Store, read_document
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """How pages are prepared; what a worker needs to make its `Preprocessor`."""
-
-    limits: DocumentLimits
-    views: ViewSettings
-    takes: EngineInput
-    model: str
-    revision: str | None
-    orientation: OrientationSettings = field(default_factory=OrientationSettings)
-
-    def preprocessor(self) -> Preprocessor:
-        """Return this process's own, made once: reading the tokenizer takes a while."""
-        return _preprocessor(self)
-
-
-@functools.lru_cache(maxsize=1)
-def _preprocessor(spec: Preparation) -> Preprocessor:
-    takes_views = spec.takes is EngineInput.VIEWS
-    tokenizer = load_tokenizer(find_tokenizer(spec.model, spec.revision)) if takes_views else None
-    return Preprocessor(
-        spec.limits, spec.views, spec.takes, tokenizer, orientation=find_orientation(spec.orientation)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +66,7 @@ class ReadPage:
         page_count: of the document.
         outcome: what came of it.
         times: what it took.
+        attempts: times that an engine was given the page, where it failed.
     """
 
     doc_id: str
@@ -102,6 +74,7 @@ class ReadPage:
     page_count: int
     outcome: Answer | OcrError
     times: Times
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +102,7 @@ def _row(store: Store, read: ReadPage, label: EngineLabel, images: bool) -> dict
     began = time.perf_counter()
     outcome = read.outcome if isinstance(read.outcome, OcrError) else _processed(read, read.outcome, images)
     if isinstance(outcome, OcrError):
-        return error_row(read.doc_id, read.index, read.page_count, outcome, label, read.times)
+        return error_row(read.doc_id, read.index, read.page_count, outcome, label, read.times, read.attempts)
     for figure in outcome.figures:
         if figure.png is not None:
             name = exports.document_name(outcome.index, figure.id)

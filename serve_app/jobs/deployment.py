@@ -13,6 +13,7 @@ from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
 from serve_app.jobs.webhooks import Webhooks
+from serve_app.metrics import PageMetrics
 from serve_app.page_reader import PageReader, ReadingSettings
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class JobRunnerDeployment:
         settings: of jobs.
         reading: how pages are read; of these, jobs have a number of places of their own.
         places: most pages of all jobs under way.
+        engine_places: pages that one engine writes at a time.
         preprocess: the stage.
         model: the stage.
         postprocess: the stage.
@@ -35,6 +37,7 @@ class JobRunnerDeployment:
         settings: JobSettings,
         reading: ReadingSettings,
         places: int,
+        engine_places: int,
         preprocess: DeploymentHandle[Any],
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
@@ -42,6 +45,7 @@ class JobRunnerDeployment:
         reader = PageReader(
             GraphStages(preprocess, model, postprocess),
             reading.model_copy(update={"max_pages_in_flight": places}),
+            PageMetrics("jobs", engine_places),
         )
         self._runner = JobRunner(
             JobStore(settings.directory),

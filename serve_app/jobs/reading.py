@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from deployments.errors import EngineUnavailable, QueueFull
 from deployments.types import PageRequest
 from serve_app.api.errors import page_error
 from serve_app.jobs.models import JobRecord, StoredPage
@@ -17,7 +18,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STORE_ATTEMPTS = 6
-"""Storage that fails is tried for about half a minute before the job is given up."""
+"""Storage that fails is tried for about half a minute before the job pauses."""
+
+LONGEST_DOUBLING = 16
+"""Pauses double no more often; the settings bound them long before."""
 
 
 class PageSource(Protocol):
@@ -65,7 +69,7 @@ async def read_pages(
         ended: told of each page, once it is stored, whether it was read.
 
     Raises:
-        OSError: the storage failed for good.
+        OSError: the storage failed for half a minute.
     """
     options = record.options
     request = PageRequest(options.task, options.prompt, options.crop, options.dpi, keep_image=True)
@@ -90,18 +94,25 @@ async def _page(
     settings: JobSettings,
 ) -> StoredPage:
     confidence = record.options.confidence_scores_granularity is not None
-    attempt = 0
+    clock = asyncio.get_running_loop().time
+    began, attempts, pauses = clock(), 0, 0
     while True:
-        attempt += 1
         event = await source.read_page(
             document, index, request, confidence=confidence, figures=True, caller=record.owner
         )
         if isinstance(event, PageDone):
             return StoredPage(index=index, result=event.result)
-        if not event.error.retryable or attempt >= settings.page_attempts:
+        if isinstance(event.error, EngineUnavailable | QueueFull):
+            # Nothing was tried: an engine takes minutes to start, a machine for it may take longer.
+            given_up = clock() - began >= settings.unavailable_s
+        else:
+            attempts += 1
+            given_up = attempts >= settings.page_attempts
+        if given_up or not event.error.retryable:
             return StoredPage(index=index, error=page_error(event.error))
         logger.warning("page %d of %s is tried again: %s", index, record.id, event.error.code)
-        await asyncio.sleep(min(2**attempt, settings.max_wait_s))
+        pauses += 1
+        await asyncio.sleep(min(2 ** min(pauses, LONGEST_DOUBLING), settings.max_wait_s))
 
 
 async def settled(work: Awaitable[T]) -> T:
@@ -111,6 +122,8 @@ async def settled(work: Awaitable[T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("work that was to be left failed at its end: %s", error)
         raise
 
 

@@ -13,6 +13,7 @@ is enough, and one has no races to get wrong.
 import asyncio
 import logging
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any
 
 from deployments.errors import EngineUnavailable, JobNotFound, OcrError, QueueFull
 from serve_app.api.errors import internal_error, page_error
+from serve_app.api.schemas import PageError
 from serve_app.jobs.lease import Lease
 from serve_app.jobs.models import JobList, JobPages, JobRecord, JobState, JobStatus, Progress
 from serve_app.jobs.reading import PageSource, read_pages, settled
@@ -45,6 +47,7 @@ class _Job:
     reading: "asyncio.Task[None] | None" = None
     delivery: "asyncio.Task[None] | None" = None
     ending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held_up: PageError | None = None
     resumed_at: float = 0.0
     ended_before: int = 0
 
@@ -79,6 +82,7 @@ class JobRunner:
         self._jobs: dict[str, _Job] = {}
         self._arriving: set[str] = set()
         self._ready = asyncio.Event()
+        self._hindrance: str | None = None
         self._main: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -214,6 +218,7 @@ class JobRunner:
             try:
                 await lease.acquire()
                 await self._recover()
+                self._hindrance = None
                 self._ready.set()
                 self._fill()
                 logger.info("%d jobs found", len(self._jobs))
@@ -221,6 +226,7 @@ class JobRunner:
                 logger.warning("another runner took the jobs over, or their folder can't be reached")
             except OSError as error:
                 logger.warning("the jobs can't be reached: %s", error)
+                self._hindrance = _reason(error)
             finally:
                 await self._let_go()
                 await settled(_released(lease))
@@ -279,28 +285,38 @@ class JobRunner:
             job.reading = asyncio.create_task(self._run(job))
 
     async def _run(self, job: _Job) -> None:
-        """Bring a job to its end."""
+        """Bring a job to its end; while its storage fails, as a full disk does, it pauses."""
+        while (failure := await self._run_once(job)) is not None:
+            message = f"The folder of jobs can't be used ({_reason(failure)}); the job goes on once it can."
+            job.held_up = page_error(EngineUnavailable(message))
+            self._changed(job)
+            await asyncio.sleep(self._settings.storage_retry_s)
+        job.held_up, job.reading = None, None
+        self._fill()
+
+    async def _run_once(self, job: _Job) -> OSError | None:
+        """Bring a job to its end, or return why it can't be stored for now."""
         state, error = JobState.DONE, None
         try:
             await self._read(job)
         except OcrError as fault:
             state, error = JobState.FAILED, fault
-        except OSError:
-            logger.exception("job %s failed through its storage", job.record.id)
-            state, error = (
-                JobState.FAILED,
-                OcrError("The job's folder could not be used; try a new job later."),
-            )
+        except FileNotFoundError:
+            logger.exception("files of job %s are gone", job.record.id)
+            state, error = JobState.FAILED, OcrError("Files of the job are gone; send it anew.")
+        except OSError as failure:
+            logger.exception("job %s pauses, for its storage fails", job.record.id)
+            return failure
         except Exception:
             logger.exception("job %s failed through an internal error", job.record.id)
             state, error = JobState.FAILED, internal_error()
         try:
             await self._end(job, state, error)
-        except OSError:
-            # Its record still says that it runs, so that a later runner ends it again.
+        except OSError as failure:
             logger.exception("the end of job %s could not be stored", job.record.id)
-        job.reading = None
-        self._fill()
+            job.record.state, job.record.ended_at = JobState.RUNNING, None
+            return failure
+        return None
 
     async def _read(self, job: _Job) -> None:
         """Read the pages that have not ended.
@@ -315,6 +331,7 @@ class JobRunner:
         self._changed(job)
         await settled(asyncio.to_thread(self._store.save, record))
         ended = await asyncio.to_thread(self._store.ended_pages, record.id)
+        job.held_up = None
         chosen = record.chosen()
         left = [index for index in chosen if index not in ended]
 
@@ -339,9 +356,10 @@ class JobRunner:
             record.error = page_error(error)
         if record.webhook is not None:
             record.webhook.state = "pending"
+        await settled(asyncio.to_thread(self._store.save, record))
+        if record.webhook is not None:
             job.delivery = asyncio.create_task(self._deliver(job))
         self._changed(job)
-        await settled(asyncio.to_thread(self._store.save, record))
 
     async def _deliver(self, job: _Job) -> None:
         """Tell the webhook that the job has ended."""
@@ -392,7 +410,8 @@ class JobRunner:
             async with asyncio.timeout(self._settings.patience_s):
                 await self._ready.wait()
         except TimeoutError:
-            raise EngineUnavailable("Jobs can't be reached now; try again soon.") from None
+            why = f" ({self._hindrance})" if self._hindrance else ""
+            raise EngineUnavailable(f"Jobs can't be reached now{why}; try again soon.") from None
 
     def _find(self, id_: str, owner: str) -> _Job:
         job = self._jobs.get(id_)
@@ -428,8 +447,8 @@ class JobRunner:
         if record.ended_at is not None:
             status.ended_at = record.ended_at
             status.expires_at = record.ended_at + self._settings.keep_s
-        if record.error is not None:
-            status.error = record.error
+        if record.error is not None or job.held_up is not None:
+            status.error = record.error or job.held_up
         if record.webhook is not None:
             status.webhook = record.webhook.state
         ended = job.done + job.failed - job.ended_before
@@ -437,6 +456,11 @@ class JobRunner:
             left = record.total - job.done - job.failed
             status.seconds_left = round(left * (now - job.resumed_at) / ended, 1)
         return status
+
+
+def _reason(error: OSError) -> str:
+    """Say why the storage failed, without its paths, which are nobody's business."""
+    return os.strerror(error.errno) if error.errno else "no answer"
 
 
 def _no_storage(error: OSError) -> EngineUnavailable:

@@ -13,6 +13,9 @@ class JobSettings(BaseModel):
         description="Where jobs are kept: a folder, s3://bucket/prefix or gs://bucket/prefix. On several "
         "machines it must be one that all of them reach.",
     )
+    num_cpus: float = Field(
+        0, ge=0, description="CPUs that the runner reserves; with 0 it may be placed on a head without any."
+    )
     max_pages: int = Field(5_000, ge=1, description="Pages that one job may ask for.")
     max_unfinished: int = Field(100, ge=1, description="Jobs that wait or run; more get 429.")
     max_running: int = Field(4, ge=1, description="Jobs that are read side by side.")
@@ -21,8 +24,12 @@ class JobSettings(BaseModel):
         ge=1,
         description="Pages of all jobs under way at once; None takes a quarter of the model's places.",
     )
-    page_attempts: int = Field(
-        8, ge=1, description="How often a page is tried while the service can't read it."
+    page_attempts: int = Field(8, ge=1, description="How often a page is tried that fails for now.")
+    unavailable_s: float = Field(
+        3600, ge=0, description="How long a page waits for a service that has no engine or is full."
+    )
+    storage_retry_s: float = Field(
+        30, gt=0, description="Pause of a job whose directory is full or can't be written."
     )
     max_wait_s: float = Field(60, gt=0, description="Longest pause between two such attempts.")
     keep_s: float = Field(7 * 86400, gt=0, description="How long a job is kept after its end.")

@@ -10,6 +10,7 @@ after a restart reads the pages that have none, and no other. Names are made of 
 this program made; nothing that a user sends becomes part of a path.
 """
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator
@@ -40,9 +41,14 @@ class JobStore:
         self.files = Store(uri if "://" in uri else str(Path(uri).expanduser()))
 
     def create(self, record: JobRecord, document: bytes) -> None:
-        """Store a new job; it exists once its record does."""
-        self.files.write(f"{record.id}/document", document)
-        self.save(record)
+        """Store a new job; it exists once its record does, and leaves nothing where it can't be stored."""
+        try:
+            self.files.write(f"{record.id}/document", document)
+            self.save(record)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.files.delete_folder(record.id)
+            raise
 
     def save(self, record: JobRecord) -> None:
         """Store a job's record."""

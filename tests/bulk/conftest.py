@@ -1,19 +1,20 @@
 """One Ray for all jobs of these tests."""
 
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
+from gcp_storage_emulator.server import create_server
 
 from deployments.types import PageRequest
 from serve_app.bulk.job import JobOptions, run_job
 from serve_app.settings import load_settings
 from tests.fake_engine import FakeEngine
+from tests.local_ray import local_ray
+from tests.s3_server import s3_bucket
 
 AT_72_DPI = PageRequest(dpi=72)
 
@@ -22,30 +23,30 @@ RunJob = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="package")
 def bucket() -> Iterator[str]:
-    """A bucket on an S3 server of these tests' own, and the variables that lead to it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    """A bucket on an S3 server of these tests' own."""
+    with s3_bucket("corpus") as uri:
+        yield uri
+
+
+@pytest.fixture(scope="package")
+def gs_bucket() -> Iterator[str]:
+    """A bucket on a Cloud Storage server of these tests' own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="corpus")
     server.start()
-    host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        owner = fs.S3FileSystem(endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True)
-        owner.create_dir("corpus")
-        yield "s3://corpus"
+        patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield "gs://corpus"
     server.stop()
 
 
 @pytest.fixture(scope="package")
-def cluster(bucket: str) -> Iterator[None]:
-    """Ray with two CPUs, whose workers reach the bucket."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+def cluster(bucket: str, gs_bucket: str) -> Iterator[None]:
+    """Ray with two CPUs, whose workers reach the buckets."""
+    with local_ray(num_cpus=2):
         yield
-        ray.shutdown()
 
 
 @pytest.fixture

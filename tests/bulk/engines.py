@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from deployments.errors import ConfigurationError, EngineUnavailable, OcrError
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.settings import DocumentLimits
+from deployments.preprocess.sandbox import Sandbox
 from deployments.types import Generation, GenerationOptions, PageRequest, PreparedPage
 from serve_app.bulk.pages import Segment, Wanted, segments
-from serve_app.bulk.stages import Preparation
+from serve_app.bulk.preparation import Preparation
 from tests.fake_engine import FakeEngine
 
 
@@ -62,6 +64,19 @@ class MortalEngine(FakeEngine):
             yield piece
 
 
+class FatalEngine(NotingEngine):
+    """Ends its own process at a page 666 pixels wide, as a fault in a C library would."""
+
+    async def generate(
+        self, page: PreparedPage, options: GenerationOptions
+    ) -> AsyncGenerator[str | Generation, None]:
+        if page.width == 666:
+            self._note(f"{os.getpid()} died\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        async for piece in super().generate(page, options):
+            yield piece
+
+
 class UnbornEngine(FakeEngine):
     """Can't be made."""
 
@@ -97,15 +112,34 @@ class _DeadlyPreprocessor(Preprocessor):
 
 
 class DeadlyPreparation(Preparation):
-    """A preparation whose processes die of certain pages."""
+    """A preparation whose workers die of certain pages."""
 
     def preprocessor(self) -> Preprocessor:
         return _DeadlyPreprocessor(self.limits, self.views, self.takes, None)
 
 
-def deadly_look(documents: list[Wanted], limits: DocumentLimits, group_pages: int) -> Iterator[list[Segment]]:
+def deadly_look(documents: list[Wanted], spec: Preparation, group_pages: int) -> Iterator[list[Segment]]:
     """Look into documents, but die of the one named b."""
     for document in documents:
         if document.doc_id == "b":
             os._exit(1)
-        yield segments(document, limits, group_pages)
+        yield segments(document, spec.limits, group_pages, spec.inspect)
+
+
+class _KilledSandbox(Sandbox):
+    """Its child is killed as it opens a file with a page 777 points wide, or draws a page number 2."""
+
+    def ask(self, message: dict[str, Any], file: int | None = None) -> tuple[dict[str, Any], int | None]:
+        opens = file is not None and b" 777 " in os.pread(file, 2**20, 0)
+        if opens or message.get("index") == 2:
+            self._started()
+            assert self._child is not None
+            os.kill(self._child.pid, signal.SIGKILL)
+        return super().ask(message, file)
+
+
+class KilledPreparation(Preparation):
+    """A preparation whose sandboxes die of certain documents."""
+
+    def new_sandbox(self) -> Sandbox:
+        return _KilledSandbox(self.limits, self.sandbox)

@@ -26,14 +26,14 @@ def start_driver(
         )
 
 
-def wait_until(there: Callable[[], Any]) -> Any:
+def wait_until(there: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
     """Return the first true answer."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + deadline_s
     while time.monotonic() < deadline:
         if answer := there():
             return answer
         time.sleep(0.05)
-    raise TimeoutError(f"waited {DEADLINE_S} s")
+    raise TimeoutError(f"waited {deadline_s} s")
 
 
 def below(root: int) -> dict[int, str]:

@@ -26,6 +26,8 @@ from tests.bulk.corpus import locked_pdf, pdf, png, read_table, write_rows
 from tests.bulk.engines import (
     BlockingEngine,
     DeadlyPreparation,
+    FatalEngine,
+    KilledPreparation,
     MortalEngine,
     NotingEngine,
     UnbornEngine,
@@ -217,7 +219,7 @@ def test_an_engine_that_always_dies_ends_the_job(run: RunJob, tmp_path: Path) ->
     (tmp_path / "a.pdf").write_bytes(pdf(range(200, 230)))
     (tmp_path / "deaths").mkdir()
     manifest = write_rows(tmp_path / "m.parquet", [{"doc_id": "a", "uri": str(tmp_path / "a.pdf")}])
-    with pytest.raises(JobFailed, match="died 6 times"):
+    with pytest.raises(JobFailed, match="died 13 times"):
         run(manifest, create=partial(MortalEngine, str(tmp_path / "deaths"), 10**6))
 
 
@@ -235,7 +237,43 @@ def test_an_output_that_cannot_be_written_ends_the_job(run: RunJob, tmp_path: Pa
         run(manifest, create=partial(BlockingEngine, str(tmp_path / "out" / "_job" / "parts")))
 
 
-def test_a_page_that_kills_its_process_is_one_failed_page(
+def test_pages_that_kill_the_engines_process_are_failed_pages(run: RunJob, tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf([*range(200, 206), 666, *range(207, 213)]))
+    (tmp_path / "b.pdf").write_bytes(pdf([666]))
+    rows = [{"doc_id": name, "uri": str(tmp_path / f"{name}.pdf")} for name in "ab"]
+    manifest = write_rows(tmp_path / "m.parquet", rows)
+    log = tmp_path / "log"
+    run(manifest, create=partial(FatalEngine, str(log), 0.05), bulk={"pages_in_flight": 4})
+    found = {row["page_id"]: row for row in read_table(tmp_path / "out" / "pages")}
+    fatal = {name: row for name, row in found.items() if row["status"] != "ok"}
+    assert list(found) == [*(f"a#{page:06d}" for page in range(13)), "b#000000"]
+    assert list(fatal) == ["a#000006", "b#000000"]
+    assert {row["error_code"] for row in fatal.values()} == {"fatal_page"}
+    assert {row["attempts"] for row in fatal.values()} == {3}
+    assert "the last time with no other" in fatal["b#000000"]["error_message"]
+    lines = log.read_text().splitlines()
+    assert 3 <= sum(line.endswith("died") for line in lines) <= 6
+
+
+def test_a_document_that_kills_the_sandbox_fails_as_it_does_online(
+    run: RunJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pages").write_bytes(pdf([200, 201, 202, 203]))
+    (tmp_path / "whole").write_bytes(pdf([777]))
+    rows = [{"doc_id": name, "uri": str(tmp_path / name)} for name in ("pages", "whole")]
+    monkeypatch.setattr(job, "Preparation", KilledPreparation)
+    run(write_rows(tmp_path / "m.parquet", rows))
+    found = {row["page_id"]: row["error_code"] for row in read_table(tmp_path / "out" / "pages")}
+    assert found == {
+        "pages#000000": None,
+        "pages#000001": None,
+        "pages#000002": "corrupt_page",
+        "pages#000003": None,
+        "whole#": "corrupt_document",
+    }
+
+
+def test_a_page_that_kills_its_worker_is_one_failed_page(
     run: RunJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf([200, 201, 666, 203, 204]))
@@ -246,7 +284,7 @@ def test_a_page_that_kills_its_process_is_one_failed_page(
     assert [row["error_code"] for row in rows] == [None, None, "stage_lost", None, None]
 
 
-def test_a_document_that_kills_its_process_is_one_failed_document(
+def test_a_document_that_kills_its_worker_is_one_failed_document(
     run: RunJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "abc":

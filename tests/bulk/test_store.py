@@ -1,5 +1,6 @@
 """Files written whole or not at all."""
 
+import errno
 import pickle
 import threading
 from pathlib import Path
@@ -69,3 +70,13 @@ def test_folders_are_listed_and_deleted(tmp_path: Path) -> None:
 def test_other_schemes_are_refused(uri: str) -> None:
     with pytest.raises(InvalidRequest, match="s3://bucket/key"):
         Store(uri)
+
+
+def test_a_write_that_fails_leaves_no_half_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("serve_app.bulk.store.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        Store(str(tmp_path)).write("pages/a", b"x" * 1000)
+    assert not list((tmp_path / "pages").iterdir())

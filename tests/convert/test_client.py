@@ -89,6 +89,23 @@ async def test_a_busy_service_is_asked_again_when_it_says(
     assert len([part for part in parts if isinstance(part, OcrPage)]) == 1
 
 
+async def test_a_request_whose_process_died_is_sent_again() -> None:
+    deaths = ["plain 500", "connection"]
+    inner = make_app(FakeReader())
+
+    async def app(scope: dict[str, object], receive: object, send: object) -> None:
+        if scope["type"] != "http" or not deaths:
+            await inner(scope, receive, send)  # type: ignore[arg-type]
+        elif deaths.pop() == "plain 500":
+            await PlainTextResponse("Internal Server Error", 500)(scope, receive, send)  # type: ignore[arg-type]
+
+    waits: list[float] = []
+    async with serving(app) as address:
+        parts = await read(address, waits)
+    assert len(waits) == 2
+    assert len([part for part in parts if isinstance(part, OcrPage)]) == 1
+
+
 async def test_patience_ends() -> None:
     async def answer(request: Request) -> Response:
         await request.body()

@@ -1,6 +1,5 @@
 """A real Ray, a real HTTP port, and the graph over the fake engine."""
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +9,6 @@ from typing import Any
 import httpx
 import pymupdf
 import pytest
-import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
@@ -18,24 +16,22 @@ from serve_app.graph import build_app
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
 from tests.fake_engine import FakeEngine
+from tests.local_ray import local_ray
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address() -> Iterator[str]:
-    """Where this session's Serve listens."""
+    """Where these tests' Serve listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
-    yield f"http://127.0.0.1:{port}"
-    serve.shutdown()
-    ray.shutdown()
+    with local_ray(num_cpus=4, metrics_report_interval_ms=1000):  # instead of ten seconds
+        serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
+        yield f"http://127.0.0.1:{port}"
+        serve.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deploy(address: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Deploy the graph with settings; returns its address. A second call replaces the first."""
     jobs = {"directory": str(tmp_path_factory.mktemp("jobs"))}
@@ -49,14 +45,14 @@ def deploy(address: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     return deploy_with
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(deploy: Callable[..., str]) -> Iterator[httpx.Client]:
     """A client of the graph as shipped, but for the engine."""
     with httpx.Client(base_url=deploy(), timeout=60) as http:
         yield http
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pdf() -> bytes:
     """Three pages of different sizes."""
     document = pymupdf.open()

@@ -102,12 +102,14 @@ def pages_under_way() -> int:
     return int(handle.pages_under_way.remote().result(timeout_s=10))
 
 
-def test_a_page_whose_replica_dies_is_read_by_the_next(
-    deploy: Callable[..., str], pdf: bytes, tmp_path: Path
+@pytest.mark.parametrize("end", ["die", "hang", "expire"])
+def test_a_page_whose_engine_ends_is_read_by_the_next(
+    end: str, deploy: Callable[..., str], pdf: bytes, tmp_path: Path
 ) -> None:
-    with httpx.Client(base_url=deploy(marker=tmp_path / "died"), timeout=120) as client:
-        reply = ocr(client, pdf, task="custom", prompt="die", pages="0")
-    assert (tmp_path / "died").exists()
+    address = deploy(marker=tmp_path / "ended", model={"stall_timeout_s": 2})
+    with httpx.Client(base_url=address, timeout=120) as client:
+        reply = ocr(client, pdf, task="custom", prompt=end, pages="0")
+    assert (tmp_path / "ended").exists()
     assert reply.status_code == 200, reply.text
     assert "# Page 0" in reply.json()["pages"][0]["markdown"]
 

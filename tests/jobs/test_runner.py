@@ -1,6 +1,7 @@
 """What becomes of jobs, over a source of pages in this process and a real folder."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from deployments.errors import (
     QueueFull,
     StageLost,
 )
-from serve_app.jobs.models import JobState, JobStatus, is_id, new_id
+from serve_app.bulk.store import Store
+from serve_app.jobs import reading
+from serve_app.jobs.models import JobRecord, JobState, JobStatus, is_id, new_id
 from serve_app.jobs.store import JobStore
 from tests.jobs.fakes import DOCUMENT, FakeSource, ended, new_record, running, true, until
 
@@ -285,7 +288,7 @@ async def test_a_storage_that_is_not_there_is_said_and_waited_for(tmp_path: Path
     folder = tmp_path / "jobs"
     folder.write_text("a file where the folder should be")
     async with running(folder, FakeSource(), patience_s=0.2) as runner:
-        with pytest.raises(EngineUnavailable):
+        with pytest.raises(EngineUnavailable, match=r"can't be reached now \(Not a directory\)"):
             await runner.submit(new_record(1), DOCUMENT)
         folder.unlink()
         async with asyncio.timeout(20):
@@ -295,6 +298,102 @@ async def test_a_storage_that_is_not_there_is_said_and_waited_for(tmp_path: Path
                     break
                 except EngineUnavailable:
                     pass
+
+
+class FullDisk:
+    """Lets pages of jobs be written only while there is room; the small files fit at all times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = True
+        write = Store.write
+
+        def written(store: Store, name: str, data: bytes) -> None:
+            if not self.room and "/pages/" in name:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(store, name, data)
+
+        monkeypatch.setattr(Store, "write", written)
+        monkeypatch.setattr(reading, "STORE_ATTEMPTS", 1)
+
+
+async def test_a_full_disk_holds_a_job_up_and_loses_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    source = FakeSource(gate=asyncio.Semaphore(3))
+    async with running(tmp_path, source, workers=1, storage_retry_s=0.05) as runner:
+        record = new_record(6)
+        await runner.submit(record, DOCUMENT)
+        await until(runner, record.id, lambda status: status.pages.done == 3)
+        disk.room = False
+        for _ in range(3):
+            source.gate.release()
+        async with asyncio.timeout(20):
+            while (status := await runner.status(record.id, "")).error is None:  # noqa: ASYNC110 - as the clients ask
+                await asyncio.sleep(0.01)
+        assert status.state is JobState.RUNNING
+        assert "No space left on device" in status.error.message
+        disk.room = True
+        for _ in range(50):
+            source.gate.release()
+        status = await ended(runner, record.id)
+    assert (status.state, status.pages.done, status.error) == (JobState.DONE, 6, None)
+    assert [source.read[index] for index in range(3)] == [1, 1, 1], "what was stored is not read again"
+
+
+async def test_an_end_that_cannot_be_stored_is_stored_later_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, failures = JobStore.save, [OSError(errno.ENOSPC, "No space left on device")] * 2
+
+    def saved(store: JobStore, record: JobRecord) -> None:
+        if record.state.ended and failures:
+            raise failures.pop()
+        save(store, record)
+
+    monkeypatch.setattr(JobStore, "save", saved)
+    async with running(tmp_path, FakeSource(), storage_retry_s=0.05) as runner:
+        record = new_record(2)
+        await runner.submit(record, DOCUMENT)
+        async with asyncio.timeout(20):
+            while not (await runner.status(record.id, "")).state.ended or failures:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        assert (await ended(runner, record.id)).pages.done == 2
+    stored = JobStore(str(tmp_path)).record(record.id)
+    assert stored is not None
+    assert stored.state is JobState.DONE
+
+
+async def test_a_submission_that_finds_no_room_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: JobStore, record: JobRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JobStore, "save", full)
+    async with running(tmp_path, FakeSource()) as runner:
+        record = new_record(1)
+        with pytest.raises(EngineUnavailable, match="could not be stored"):
+            await runner.submit(record, DOCUMENT)
+    assert not (tmp_path / record.id).exists()
+
+
+async def test_a_page_waits_for_an_engine_longer_than_it_is_tried(tmp_path: Path) -> None:
+    source = FakeSource(errors={0: [EngineUnavailable("starting")] * 9})
+    async with running(tmp_path, source, page_attempts=2) as runner:
+        record = new_record(1)
+        await runner.submit(record, DOCUMENT)
+        assert (await ended(runner, record.id)).state is JobState.DONE
+
+
+async def test_but_not_longer_than_the_settings_say(tmp_path: Path) -> None:
+    source = FakeSource(errors={0: [EngineUnavailable("starting")] * 9})
+    async with running(tmp_path, source, unavailable_s=0) as runner:
+        record = new_record(1)
+        await runner.submit(record, DOCUMENT)
+        status = await ended(runner, record.id)
+    assert status.error is not None
+    assert status.error.code == "engine_unavailable"
 
 
 def test_ids_sort_by_time_and_are_told_from_other_names() -> None:

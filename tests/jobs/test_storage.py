@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
-from pyarrow import fs
 
 from deployments.errors import CorruptPage
 from deployments.types import Figure
@@ -19,6 +17,7 @@ from serve_app.jobs.store import JobStore
 from serve_app.printing import Printer
 from tests.fakes import page_result
 from tests.jobs.fakes import DOCUMENT, FakeSource, ended, new_record, running
+from tests.s3_server import s3_bucket
 
 pytestmark = pytest.mark.anyio
 
@@ -28,18 +27,8 @@ NO_PDFS = Printer(1)
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket on an S3 server of these tests' own."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        owner = fs.S3FileSystem(endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True)
-        owner.create_dir("jobs")
-        yield "s3://jobs"
-    server.stop()
+    with s3_bucket("jobs") as uri:
+        yield uri
 
 
 async def test_jobs_in_s3_outlive_their_runner(bucket: str) -> None:

@@ -200,6 +200,16 @@ def test_memory_without_end_ends_the_child_alone() -> None:
         sandbox.close()
 
 
+def test_a_page_that_computes_too_long_is_corrupt() -> None:
+    sandbox = Sandbox(LIMITS, SandboxSettings(step_timeout_s=0.2))
+    try:
+        with sandbox.open(bomb()) as document, pytest.raises(CorruptPage):
+            document.render(0, 72)
+        assert sandbox.children_lost == 2
+    finally:
+        sandbox.close()
+
+
 def test_threads_take_turns(sandbox: Sandbox) -> None:
     preprocessor = Preprocessor(LIMITS, ViewSettings(), EngineInput.PAGE, None, sandbox)
     data = book(8)

@@ -112,7 +112,7 @@ class VllmEngine:
     async def generate(
         self, page: PreparedPage, options: GenerationOptions
     ) -> AsyncGenerator[str | Generation, None]:
-        """See `Engine.generate`; without `options.stream` the `Generation` comes alone.
+        """See `Engine.generate`; without `options.stream` the pieces before the `Generation` are empty.
 
         Raises:
             InvalidRequest: the prompt leaves no room for an answer.
@@ -145,10 +145,12 @@ class VllmEngine:
                     loops = detector.push(tokens) or (reason is FinishReason.LENGTH and detector.looping)
                     if loops and reason is not FinishReason.STOP:
                         reason = FinishReason.RUNAWAY
-                if piece := text.push(tokens, final=reason is not None):
-                    pieces.append(piece)
-                    if options.stream:
-                        yield piece
+                piece = text.push(tokens, final=reason is not None)
+                pieces.append(piece)
+                if not options.stream:
+                    yield ""  # a sign of life
+                elif piece:
+                    yield piece
                 if reason is not None:
                     break
         if reason is None:
@@ -197,14 +199,13 @@ class VllmEngine:
                 "leaves no room for an answer. Shorten it.",
                 param="prompt",
             )
-        watched = options.stream or self._settings.runaway.enabled
         return SamplingParams(
             temperature=options.temperature,
             max_tokens=min(options.max_tokens or room, room),
             logprobs=0 if options.confidence else None,
             detokenize=False,
             skip_special_tokens=False,
-            output_kind=RequestOutputKind.DELTA if watched else RequestOutputKind.FINAL_ONLY,
+            output_kind=RequestOutputKind.DELTA,
             extra_args={ARG_SIZE: options.ngram_size, ARG_WINDOW: options.ngram_window}
             if options.ngram_size >= 2
             else None,

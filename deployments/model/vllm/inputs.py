@@ -10,12 +10,11 @@ import warnings
 
 import numpy as np
 import torch
-from transformers import BatchFeature
 from vllm.inputs import EngineInput, mm_input
-from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
+from vllm.multimodal.inputs import PlaceholderRange
 
 from deployments.errors import GenerationFailed
-from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_fields
+from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_items
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.tokenizer import IMAGE_TOKEN_ID
 from deployments.types import ModelInput, Pixels
@@ -34,14 +33,10 @@ def engine_input(views: ModelInput, vision: VisionConfig) -> EngineInput:
     count = len(views.tiles)
     _check_shape("global view", views.global_view, (vision.image_size, vision.image_size, 3))
     _check_shape("tiles", views.tiles, (min(count, MAX_TILES), vision.tile_size, vision.tile_size, 3))
-    fields = {
-        "global_view": _tensor(views.global_view).unsqueeze(0),
-        "tiles": _tensor(views.tiles),
-        "tile_counts": torch.tensor([count]),
-    }
+    page = _tensor(views.global_view).unsqueeze(0), _tensor(views.tiles)
     return mm_input(
         prompt_token_ids=views.token_ids.tolist(),
-        mm_kwargs=MultiModalKwargsItems.from_hf_inputs(BatchFeature(fields), page_fields([count])),
+        mm_kwargs=page_items([page]),
         mm_hashes={MODALITY: [uuid.uuid4().hex]},
         mm_placeholders={MODALITY: [_placeholders(views, vision)]},
     )

@@ -17,8 +17,9 @@ from vllm.model_executor.models.utils import init_vllm_registered_model, maybe_p
 from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.sequence import IntermediateTensors
 
-from deployments.model.vllm.fields import MODALITY
+from deployments.model.vllm.fields import MODALITY, PIXELS
 from deployments.model.vllm.processing import LargestPages, PageInfo, PageProcessor
+from deployments.model.vllm.staging import to_device
 from deployments.model.vllm.vision import VisionOptions, VisionTower
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.model.vllm.weights import check_language, load_tower
@@ -80,8 +81,10 @@ class DeepseekOCR2ForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         """Embeddings of the pages of a step, in their order."""
         if not self._warm:
             self._warm_up()
+        views, tiles = zip(*kwargs[PIXELS], strict=True)
+        device = self.tower.view_seperator.device
         pages: tuple[torch.Tensor, ...] = self.tower(
-            kwargs["global_view"], kwargs["tiles"], kwargs["tile_counts"]
+            to_device(views, device), to_device(tiles, device), torch.tensor([len(part) for part in tiles])
         )
         return pages
 

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
 import torch
-from transformers import BatchFeature
 from vllm.inputs import MultiModalInput, mm_input
-from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
+from vllm.multimodal.inputs import PlaceholderRange
 from vllm.multimodal.parse import ModalityDataItems, MultiModalDataParser, ProcessorBatchItems
 from vllm.multimodal.processing import BaseDummyInputsBuilder, BaseMultiModalProcessor, BaseProcessingInfo
 
-from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_fields
+from deployments.model.vllm.fields import MAX_TILES, MODALITY, image_token_count, page_items
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.tokenizer import IMAGE_TOKEN_ID
 
@@ -99,17 +98,13 @@ class PageProcessor(BaseMultiModalProcessor[PageInfo]):
         if count == 0:
             raise ValueError(REFUSAL)
         length = self.info.token_count(vision, MAX_TILES)
-        views, tiles = (count, vision.image_size, vision.image_size, 3), vision.tile_size
-        fields = {
-            "global_view": torch.zeros(views, dtype=torch.uint8),
-            "tiles": torch.zeros((count * MAX_TILES, tiles, tiles, 3), dtype=torch.uint8),
-            "tile_counts": torch.full((count,), MAX_TILES),
-        }
+        page = (
+            torch.zeros((1, vision.image_size, vision.image_size, 3), dtype=torch.uint8),
+            torch.zeros((MAX_TILES, vision.tile_size, vision.tile_size, 3), dtype=torch.uint8),
+        )
         return mm_input(
             prompt_token_ids=[IMAGE_TOKEN_ID] * (count * length),
-            mm_kwargs=MultiModalKwargsItems.from_hf_inputs(
-                BatchFeature(fields), page_fields([MAX_TILES] * count)
-            ),
+            mm_kwargs=page_items([page] * count),
             mm_hashes={MODALITY: [uuid.uuid4().hex for _ in range(count)]},
             mm_placeholders={
                 MODALITY: [PlaceholderRange(offset=i * length, length=length) for i in range(count)]

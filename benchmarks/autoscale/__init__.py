@@ -1,0 +1,1 @@
+"""Autoscaling, simulated with Serve's own decisions, and beside a real Serve."""

@@ -1,0 +1,99 @@
+"""Memory of every process of a service, over time."""
+
+import statistics
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+import psutil
+
+
+def label(line: list[str]) -> str:
+    """Return what a process is: Ray's title of it, or its program."""
+    if line[0].startswith("ray::"):
+        return line[0].split(".")[0].split(" ")[0]
+    program = line[0].rpartition("/")[2]
+    if program.startswith("python"):
+        modules = [word for word in line[1:] if not word.startswith("-")]
+        program = modules[0].rpartition("/")[2] if modules else program
+    return program
+
+
+class MemoryWatch(threading.Thread):
+    """Notes the memory that each process below this one has for itself (USS), and its CPU seconds.
+
+    Args:
+        interval_s: between two looks.
+    """
+
+    def __init__(self, interval_s: float) -> None:
+        super().__init__(daemon=True)
+        self._interval_s = interval_s
+        self._end = threading.Event()
+        self._began = time.monotonic()
+        self._labels: dict[int, str] = {}
+        self._megabytes: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        self._cpu: dict[int, tuple[float, float]] = {}
+
+    def run(self) -> None:
+        """Look until stopped."""
+        while not self._end.wait(self._interval_s):
+            self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._end.set()
+        self.join()
+
+    def _look(self) -> None:
+        me = psutil.Process()
+        for process in [me, *me.children(recursive=True)]:
+            try:
+                line = process.cmdline()
+                memory, times = process.memory_full_info(), process.cpu_times()
+            except psutil.Error:  # it ended meanwhile
+                continue
+            if not line:
+                continue
+            self._labels[process.pid] = "load generator" if process.pid == me.pid else label(line)
+            now = time.monotonic() - self._began
+            self._megabytes[process.pid].append((now, memory.uss / 2**20))
+            used = times.user + times.system
+            self._cpu[process.pid] = (self._cpu.get(process.pid, (used, 0))[0], used)
+
+    def report(self, warm_up_s: float) -> list[dict[str, Any]]:
+        """Return a row for each process that lived to the end: MB at the start, the middle and the end.
+
+        Start, middle and end are medians of a tenth of the time after the warm-up. `mb_per_hour` is the
+        slope of the line through all of that time (Theil and Sen's, by tenths).
+
+        Args:
+            warm_up_s: time that does not count, in which caches fill.
+        """
+        end = max((samples[-1][0] for samples in self._megabytes.values()), default=0.0)
+        rows = []
+        for pid, samples in self._megabytes.items():
+            late = [(at, mb) for at, mb in samples if at >= warm_up_s]
+            if len(late) < 10 or samples[-1][0] < end - 2 * self._interval_s or late[0][0] > warm_up_s * 1.5:
+                continue
+            tenth = len(late) // 10
+            tenths = [late[i * tenth : (i + 1) * tenth] for i in range(10)]
+            medians = [statistics.median(mb for _, mb in part) for part in tenths]
+            times = [statistics.median(at for at, _ in part) for part in tenths]
+            slopes = [
+                (medians[j] - medians[i]) / (times[j] - times[i]) * 3600
+                for i in range(10)
+                for j in range(i + 1, 10)
+            ]
+            rows.append(
+                {
+                    "process": self._labels[pid],
+                    "mb_start": round(medians[0], 1),
+                    "mb_middle": round(medians[5], 1),
+                    "mb_end": round(medians[9], 1),
+                    "mb_per_hour": round(statistics.median(slopes), 1),
+                    "cpu_seconds": round(self._cpu[pid][1] - self._cpu[pid][0], 1),
+                }
+            )
+        return sorted(rows, key=lambda row: row["process"])
