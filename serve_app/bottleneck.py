@@ -72,12 +72,20 @@ class Interval:
         return max(self.after.sum(name, **labels) - self.before.sum(name, **labels), 0.0) / self.seconds
 
     def mean(self, name: str, **labels: str) -> float:
-        """Return a gauge's mean over the two moments, summed over all processes."""
-        return (self.after.sum(name, **labels) + self.before.sum(name, **labels)) / 2
+        """Return a gauge's mean over the moments that have it, summed over all processes.
+
+        Ray drops a gauge that a busy machine has not reported for two intervals.
+        """
+        sums = [sum(found) for each in (self.before, self.after) if (found := each.values(name, **labels))]
+        return sum(sums) / len(sums) if sums else 0.0
+
+    def has(self, name: str) -> bool:
+        """Tell whether a metric was there at either moment."""
+        return bool(self.before.values(name) or self.after.values(name))
 
     def replicas(self, stage: str) -> int:
         """Return how many replicas of a stage are healthy."""
-        return round(self.after.sum("serve_deployment_replica_healthy", deployment=stage))
+        return round(self.mean("serve_deployment_replica_healthy", deployment=stage))
 
     def queued(self, stage: str) -> float:
         """Return how many calls of a stage no replica has taken yet."""
@@ -116,6 +124,11 @@ def diagnose(interval: Interval) -> Iterator[str]:
 
 def _bottleneck(interval: Interval, waiting: float, under_way: float) -> str:
     """Return the sentence that names the bottleneck."""
+    if not (interval.has("dsocr_pages_under_way") and interval.has("serve_deployment_replica_healthy")):
+        return (
+            "What is under way is not known: the service has only just started, or its machines are too busy "
+            "to report. Ask again."
+        )
     missing = [stage for stage in ("Model", *LIGHT_STAGES) if interval.replicas(stage) == 0]
     if missing:
         return (

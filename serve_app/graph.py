@@ -33,7 +33,7 @@ from serve_app.metrics import PageMetrics, RequestMetrics
 from serve_app.page_reader import PageReader
 from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
-from serve_app.sizing import Resources, engine_places, job_places, sized
+from serve_app.sizing import Resources, engine_places, job_places, roomy, sized
 from serve_app.status import GraphStatus
 from serve_app.tracing import RequestSpans, start_tracing
 from serve_app.ui.presence import wanted
@@ -99,6 +99,7 @@ def build_app(
     check_protection(settings.api, settings.http.host)
     resources = resources or cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
+    settings = roomy(settings, choice.name)
     scaling = sized(
         settings.scaling, settings.model, choice.name, resources, settings.api.max_concurrent_requests
     )

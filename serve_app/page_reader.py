@@ -44,7 +44,10 @@ class ReadingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_pages_in_flight: int = Field(
-        256, ge=1, description="Pages under way at once, over all documents of a reader."
+        256,
+        ge=1,
+        description="Pages under way at once, over all documents of a reader. Where it is not set, it grows "
+        "with a GPU's engine, to 320 for 1,024 sequences.",
     )
     max_pages_per_document: int = Field(16, ge=1, description="Pages of one document under way at once.")
     page_timeout_s: float = Field(

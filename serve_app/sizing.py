@@ -8,7 +8,8 @@ The rules, for the stages of one machine or of a cluster:
 - Preprocess: a page of 1191x1684 pixels takes about 0.11 s of one core, so a GPU that reads 20
   pages a second keeps two to three cores busy; twice that is allowed for bursts.
 - Postprocess and the ingress take little and reserve nothing. An ingress replica admits a bounded number
-  of documents, and is to be joined by others well before that; four of them fill a GPU with pages.
+  of documents, and is to be joined by others well before that; four of them fill a GPU with pages, even
+  where every document has one page (`roomy`).
 - Where the settings allow more GPUs than there are, as on a cluster that grows, all stages follow those.
 """
 
@@ -16,13 +17,16 @@ import math
 from dataclasses import dataclass
 
 from deployments.model.settings import EngineName, ModelSettings
-from serve_app.settings import ScalingSettings, StageScaling
+from serve_app.settings import ScalingSettings, Settings, StageScaling
 
 PREPROCESS_REPLICAS_PER_GPU = 6
 """Twice the cores that 20 pages a second need."""
 
 INGRESS_REPLICAS_PER_GPU = 4
-"""With 256 pages under way in each, by default, they have as many as an engine of 1,024 sequences."""
+"""One process answers a few dozen small documents a second; a GPU reads two dozen pages."""
+
+FULL = 1.25
+"""Pages under way, of those that an engine writes at once, that keep it full: the benchmarks' figure."""
 
 INGRESS_SHARE = 0.6
 """Of the documents that an ingress replica admits, above which another is started."""
@@ -66,7 +70,7 @@ def sized(
             max_replicas=max(gpus // tensor_parallel, 1),
             num_cpus=1,
             num_gpus=tensor_parallel,
-            max_ongoing_requests=sequences + sequences // 4,
+            max_ongoing_requests=round(FULL * sequences),
             target_ongoing_requests=sequences * 0.75,
         )
         preprocess_replicas = PREPROCESS_REPLICAS_PER_GPU * gpus
@@ -107,6 +111,24 @@ def sized(
             scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
         ),
     )
+
+
+def roomy(settings: Settings, engine: EngineName) -> Settings:
+    """Return settings whose ingress replicas together hold as many documents and pages as fill their GPU.
+
+    Bounds that were set, wherever, stay as they are.
+    """
+    if engine != "vllm":
+        return settings
+    share = math.ceil(engine_places(settings.model, engine) * FULL / INGRESS_REPLICAS_PER_GPU)
+    api, reading = settings.api, settings.reading
+    if "max_concurrent_requests" not in api.model_fields_set:
+        places = max(api.max_concurrent_requests, share)
+        api = api.model_copy(update={"max_concurrent_requests": places})
+    if "max_pages_in_flight" not in reading.model_fields_set:
+        pages = max(reading.max_pages_in_flight, share)
+        reading = reading.model_copy(update={"max_pages_in_flight": pages})
+    return settings.model_copy(update={"api": api, "reading": reading})
 
 
 def engine_places(model: ModelSettings, engine: EngineName) -> int:

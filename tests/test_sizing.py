@@ -1,8 +1,8 @@
 """Replicas that the settings leave open follow the machine; those they name stay."""
 
 from deployments.model.settings import ModelSettings
-from serve_app.settings import ScalingSettings, StageScaling
-from serve_app.sizing import Resources, sized
+from serve_app.settings import ScalingSettings, StageScaling, load_settings
+from serve_app.sizing import Resources, roomy, sized
 
 
 def test_one_engine_a_gpu_and_more_pages_than_it_runs_at_once() -> None:
@@ -27,6 +27,23 @@ def test_another_ingress_replica_comes_before_one_refuses_documents() -> None:
             sizes = sized(StageScaling(), ModelSettings(), engine, Resources(cpus=64, gpus=4), documents)
             assert sizes.ingress.target_ongoing_requests is not None
             assert sizes.ingress.target_ongoing_requests <= max(documents, 1)
+
+
+def test_the_ingress_of_a_gpu_holds_as_many_single_pages_as_fill_it() -> None:
+    settings = roomy(load_settings(), "vllm")
+    replicas = sized(
+        settings.scaling, settings.model, "vllm", Resources(cpus=16, gpus=1)
+    ).ingress.max_replicas
+    assert replicas is not None
+    places = replicas * min(settings.api.max_concurrent_requests, settings.reading.max_pages_in_flight)
+    assert places >= 1.25 * settings.model.vllm.max_num_seqs
+
+
+def test_bounds_that_were_set_stay() -> None:
+    given = {"api": {"max_concurrent_requests": 3}, "reading": {"max_pages_in_flight": 5}}
+    settings = roomy(load_settings(given), "vllm")
+    assert (settings.api.max_concurrent_requests, settings.reading.max_pages_in_flight) == (3, 5)
+    assert roomy(load_settings(), "embedded") == load_settings()
 
 
 def test_all_stages_follow_the_gpus_that_a_cluster_may_grow_to() -> None:

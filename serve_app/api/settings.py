@@ -28,7 +28,12 @@ class ApiSettings(BaseModel):
     model_name: str | None = Field(None, description="Name that replies carry; by default the engine's own.")
     max_document_bytes: int = Field(100 * 2**20, ge=1, description="Largest document; as Preprocess has it.")
     max_pages_per_request: int = Field(100, ge=1, description="Pages that one request may ask for.")
-    max_concurrent_requests: int = Field(64, ge=1, description="Documents under way at once; more get 429.")
+    max_concurrent_requests: int = Field(
+        64,
+        ge=1,
+        description="Documents under way at once in an ingress replica; more get 429. Where it is not set, "
+        "it grows with a GPU's engine, to 320 for 1,024 sequences.",
+    )
     max_concurrent_requests_per_key: int | None = Field(
         None, ge=1, description="Of these, with one API key; by default three quarters."
     )

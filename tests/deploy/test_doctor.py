@@ -118,6 +118,15 @@ def test_a_service_without_work_or_with_room_has_no_bottleneck() -> None:
     assert "No stage is full" in said(moment, moment)
 
 
+def test_gauges_that_a_busy_machine_did_not_report_are_not_taken_for_zero() -> None:
+    busy = Moment(under_way=250, waiting=50, model_pages=100, gpu=97)
+    gauges = ("ray_dsocr_pages_under_way", "ray_serve_deployment_replica_healthy", "ray_dsocr_model_pages")
+    late = Reading({name: found for name, found in busy.reading.samples.items() if name not in gauges})
+    assert "bottleneck is Model" in "\n".join(diagnose(Interval(late, busy.reading, 10.0)))
+    assert "bottleneck is Model" in "\n".join(diagnose(Interval(busy.reading, late, 10.0)))
+    assert "not known" in "\n".join(diagnose(Interval(late, late, 10.0)))
+
+
 def test_what_goes_wrong_is_counted() -> None:
     text = said(Moment(pages=100, failed=7, runaways=30, refused=20, under_way=1))
     assert "Pages failed: 7 corrupt_page." in text

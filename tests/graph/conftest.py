@@ -25,7 +25,7 @@ def address() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with local_ray(num_cpus=4, metrics_report_interval_ms=1000):  # instead of ten seconds
+    with local_ray(num_cpus=4, metrics_report_interval_ms=3000):  # instead of ten seconds
         serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
         yield f"http://127.0.0.1:{port}"
         serve.shutdown()
