@@ -1,4 +1,4 @@
-# make install | serve | test | test-vllm | check | bench | lock
+# make install | serve | test | test-ui | test-vllm | screenshots | chaos | soak | check | bench | lock
 # PYTHON= chooses the interpreter (3.11 to 3.13), PORT= where `make serve` listens.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ VLLM_VENV := .venv-vllm
 VLLM_STAMP := $(VLLM_VENV)/.installed
 TORCH := torch==2.13.0
 
-.PHONY: install serve test test-vllm chaos soak check lint types bench lock
+.PHONY: install serve test test-ui screenshots test-vllm chaos soak check lint types bench lock
 
 install: $(STAMP)
 
@@ -26,7 +26,23 @@ serve: $(STAMP)
 	$(VENV)/bin/dsocr serve --port $(PORT)
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m "not ui"
+
+# The page in Debian's Chromium. Where it is missing, root installs it, with a font for Chinese; others are
+# told so.
+test-ui: $(STAMP)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq chromium fonts-wqy-zenhei >/dev/null; \
+	fi
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then \
+	  $(VENV)/bin/python -m pytest -m ui tests/ui; \
+	else \
+	  echo "test-ui skipped: there is no chromium here, and only root can install it (apt-get install chromium)."; \
+	fi
+
+# The pictures in docs/images, taken by the tests.
+screenshots: $(STAMP)
+	UI_SCREENSHOTS=docs/images $(VENV)/bin/python -m pytest -m ui tests/ui/test_screenshots.py
 
 # The vllm engine on vLLM's CPU build, with tiny models. It needs PyTorch's CPU build, which not every
 # package index has, and CPython 3.11, for which its needs are pinned; elsewhere it says so and is skipped.

@@ -147,6 +147,7 @@ class PreparedPage:
         image: the upright page, uint8 of shape (height, width, 3), where something needs it.
         views: the model's input, for engines that take views.
         seconds: what opening, drawing and tiling took.
+        rotation: degrees clockwise by which the page was turned to stand upright: 0, 90, 180 or 270.
     """
 
     index: int
@@ -157,6 +158,26 @@ class PreparedPage:
     image: Pixels | None = None
     views: ModelInput | None = None
     seconds: float = 0.0
+    rotation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PagePicture:
+    """A page to look at: as the document has it, not turned.
+
+    Attributes:
+        index: its number in the document, from 0.
+        width: of the page image that boxes refer to, in pixels; the picture itself may be smaller.
+        height: of the page image that boxes refer to, in pixels.
+        dpi: at which a PDF page was drawn, or the resolution a picture states, else None.
+        jpeg: the picture.
+    """
+
+    index: int
+    width: int
+    height: int
+    dpi: int | None
+    jpeg: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +266,9 @@ class Table:
 class PageResult:
     """A page after postprocessing.
 
-    `markdown` links figures as `![id](id)`. `attempts` counts the tries the page took.
+    `markdown` links figures as `![id](id)`. `attempts` counts the tries the page took. Width, height and
+    boxes are those of the page as it was sent; `rotation` says by how many degrees clockwise it was turned
+    to be read, and figures are cut from the page as it was read.
     """
 
     index: int
@@ -260,3 +283,4 @@ class PageResult:
     footer: str | None
     generation: Generation
     attempts: int = 1
+    rotation: int = 0

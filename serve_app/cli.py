@@ -83,6 +83,14 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
 )
 @click.option("--pages", help='Pages from 0, such as "0,2-4"; all by default.')
 @reading_options
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(["html", "zip", "pdf", "layout_pdf", "png", "csv", "xlsx"]),
+    help="Another file of each document; may be given several times. pdf is searchable.",
+)
+@click.option("--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads.")
 @click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
     files: tuple[Path, ...],
@@ -90,12 +98,16 @@ def convert(
     server: str | None,
     engine: str | None,
     api_key: str | None,
+    exports: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Convert documents to Markdown: OUT/NAME/NAME.md, its figures and result.json."""
     from serve_app.convert import run_convert
+    from serve_app.formats import ResultFormat
 
-    sys.exit(run_convert(files, out, server, _settings(model={"engine": engine}), options, api_key))
+    settings = _settings(model={"engine": engine})
+    formats = [ResultFormat(each) for each in dict.fromkeys(exports)]
+    sys.exit(run_convert(files, out, server, settings, options, api_key, formats))
 
 
 @cli.command()
@@ -114,6 +126,13 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @reading_options
 @click.option("--images", is_flag=True, help="Cut figures out, into OUT/images.")
 @click.option("--markdown", is_flag=True, help="Write a Markdown file a document, into OUT/markdown.")
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(["html", "pdf", "layout_pdf", "csv", "xlsx"]),
+    help="Write a file a document in this format, into OUT/FORMAT; may be given several times.",
+)
 @click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")
 @click.option("--retry-failed", is_flag=True, help="Read again what failed or ran away, and nothing else.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any page failed or ran away.")

@@ -1,7 +1,8 @@
 """A client of a running service's HTTP interface."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 
 import httpx
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.api.schemas import ErrorReply, OcrOptions, OcrPage, StreamDone, StreamStart
 from serve_app.converter import ConversionPart
+from serve_app.formats import ResultFormat
 
 ATTEMPTS = 6
 """How often a request is sent while the service says that it is busy."""
@@ -20,6 +22,9 @@ _MAX_EVENT_BYTES = 2**29
 
 _TIMEOUT = httpx.Timeout(60, connect=10)
 """A stream is never silent for longer than the service's heartbeat of 15 s."""
+
+_EXPORT_TIMEOUT = httpx.Timeout(600, connect=10)
+"""A file comes all at once, when it is made."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -68,6 +73,30 @@ class ServiceClient:
         except ValidationError as error:
             raise OcrError(f"{self._address} answered in a shape that is not this service's.") from error
         raise EngineUnavailable(f"{self._address} broke off in the middle of the document; try again.")
+
+    async def export(
+        self, document: bytes, options: OcrOptions, written: Mapping[int, str], format_: ResultFormat
+    ) -> bytes:
+        """Return a file of pages that were read; see `serve_app.converter.Converter`."""
+        pages = [{"index": index, "raw": raw} for index, raw in written.items()]
+        fields = form_fields(options.model_copy(update={"pages": None, "format": format_}))
+        request = self._http.build_request(
+            "POST",
+            f"{self._address}/v1/exports",
+            files={"file": ("document", document)},
+            data=fields | {"written": json.dumps(pages)},
+            timeout=_EXPORT_TIMEOUT,
+        )
+        try:
+            response = await self._send(request)
+            try:
+                return await response.aread()
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EngineUnavailable(
+                f"The exchange with {self._address} failed: {error or type(error).__name__}."
+            ) from error
 
     async def close(self) -> None:
         """Close the connections."""

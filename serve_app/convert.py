@@ -18,6 +18,7 @@ from serve_app.api.schemas import OcrOptions, OcrPage, StreamDone, StreamStart
 from serve_app.client import ServiceClient
 from serve_app.converter import Converter
 from serve_app.document_folder import DocumentFolder, folder_names
+from serve_app.formats import ResultFormat
 from serve_app.settings import Settings
 
 CONCURRENT_DOCUMENTS = 4
@@ -63,6 +64,7 @@ async def convert(
     max_bytes: int,
     concurrency: int = CONCURRENT_DOCUMENTS,
     progress: bool | None = None,
+    formats: Sequence[ResultFormat] = (),
 ) -> ConversionReport:
     """Convert files, several at once; one that fails leaves the others whole.
 
@@ -74,6 +76,7 @@ async def convert(
         max_bytes: larger files are not opened.
         concurrency: files under way at once.
         progress: whether to draw a bar over pages; None draws it on a terminal.
+        formats: more files to make of each document; the options must ask for `raw`.
 
     Raises:
         OSError: the output folder can't be made.
@@ -82,7 +85,7 @@ async def convert(
     report = ConversionReport()
     waiting = iter(folder_names(files).items())
     with tqdm(total=0, unit="page", disable=None if progress is None else not progress) as bar:
-        run = _Run(out, converter, options, max_bytes, report, bar)
+        run = _Run(out, converter, options, max_bytes, report, bar, formats)
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(run.work(waiting))
@@ -99,6 +102,7 @@ class _Run:
     max_bytes: int
     report: ConversionReport
     bar: "tqdm[Any]"
+    formats: Sequence[ResultFormat] = ()
 
     async def work(self, waiting: Iterator[tuple[Path, str]]) -> None:
         """Convert files until none waits."""
@@ -133,8 +137,21 @@ class _Run:
                             await asyncio.to_thread(folder.add, part)
                         case StreamDone() if start is not None:
                             self.report.pages += part.usage_info.pages_processed
+                            await self._export(document, folder)
                             await asyncio.to_thread(folder.finish, start, part)
         return missing
+
+    async def _export(self, document: bytes, folder: DocumentFolder) -> None:
+        """Add the files that are asked for."""
+        written = folder.written()
+        for format_ in self.formats:
+            parts = [written]
+            if format_ is ResultFormat.PNG and len(written) > 1:
+                parts = [{index: raw} for index, raw in written.items()]
+            for part in parts:
+                content = await self.converter.export(document, self.options, part, format_)
+                ending = format_.ending if part is written else f"_{min(part) + 1}{format_.ending}"
+                await asyncio.to_thread(folder.add_file, ending, content)
 
     def _say(self, line: str) -> None:
         """Write a line to standard error, above the bar."""
@@ -156,6 +173,7 @@ def run_convert(
     settings: Settings,
     options: dict[str, Any],
     api_key: str | None = None,
+    formats: Sequence[ResultFormat] = (),
 ) -> int:
     """Convert files as the command was told, and return its exit code.
 
@@ -166,6 +184,7 @@ def run_convert(
         settings: the whole tree.
         options: fields of `OcrOptions`; None leaves the default.
         api_key: for the service.
+        formats: more files to make of each document.
 
     Raises:
         InvalidRequest: an option is wrong.
@@ -173,10 +192,12 @@ def run_convert(
     """
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        asked = OcrOptions.model_validate({**given, "include_image_base64": True})
+        asked = OcrOptions.model_validate(
+            {**given, "include_image_base64": True, "include_raw": bool(formats)}
+        )
     except ValidationError as error:
         raise invalid_request(error) from error
-    report = asyncio.run(_run(files, out, server, settings, asked, api_key))
+    report = asyncio.run(_run(files, out, server, settings, asked, api_key, formats))
     click.echo(f"dsocr: {report}", err=True)
     return report.exit_code
 
@@ -188,6 +209,7 @@ async def _run(
     settings: Settings,
     options: OcrOptions,
     api_key: str | None,
+    formats: Sequence[ResultFormat],
 ) -> ConversionReport:
     converter: Converter
     if server is None:
@@ -198,6 +220,7 @@ async def _run(
     else:
         converter = ServiceClient(server, api_key=api_key)
     try:
-        return await convert(files, out, converter, options, max_bytes=settings.limits.max_bytes)
+        max_bytes = settings.limits.max_bytes
+        return await convert(files, out, converter, options, max_bytes=max_bytes, formats=formats)
     finally:
         await converter.close()

@@ -37,7 +37,7 @@ def folder_names(files: Iterable[Path]) -> dict[Path, str]:
 
 
 class DocumentFolder:
-    """Writes `NAME/NAME.md`, `NAME/result.json` and the figures that the Markdown links.
+    """Writes `NAME/NAME.md`, `NAME/result.json`, the figures that the Markdown links, and files asked for.
 
     Everything is gathered in a hidden folder beside, and moved in at the end, `result.json` last; a
     document that fails leaves nothing, and an earlier conversion's files are replaced one by one.
@@ -48,6 +48,7 @@ class DocumentFolder:
         self._name = name
         self._staging = out / f".{name}-{secrets.token_hex(4)}"
         self._pages: dict[int, OcrPage] = {}
+        self._files: list[Path] = []
 
     def __enter__(self) -> Self:
         self._staging.mkdir(parents=True)
@@ -80,6 +81,20 @@ class DocumentFolder:
                 block.image_id = names.get(block.image_id, block.image_id)
         self._pages[page.index] = page
 
+    def written(self) -> dict[int, str]:
+        """Return what the model wrote for each page that was read, where the pages say it."""
+        return {index: page.raw for index, page in sorted(self._pages.items()) if page.raw is not None}
+
+    def add_file(self, ending: str, content: bytes) -> None:
+        """Take a file of the whole document, whose name is the document's with an ending.
+
+        Raises:
+            OSError: the disk is full, or the folder can't be written.
+        """
+        path = self._staging / f"{self._name}{ending}"
+        path.write_bytes(content)
+        self._files.append(path)
+
     def finish(self, start: StreamStart, done: StreamDone) -> None:
         """Write the Markdown and the result, and move everything into place.
 
@@ -95,7 +110,7 @@ class DocumentFolder:
         folder = self._out / self._name
         folder.mkdir(exist_ok=True)
         figures = sorted(self._staging.glob("img-*.png"))
-        for path in (*figures, markdown, result):
+        for path in (*figures, *self._files, markdown, result):
             path.replace(folder / path.name)
 
 

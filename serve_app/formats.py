@@ -1,13 +1,16 @@
-"""The formats in which a read document is given: JSON, Markdown, a web page, a zip file, a searchable PDF."""
+"""The formats in which a read document is given, and the files' names.
+
+`docs/exports.md` describes them for users.
+"""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import BinaryIO
 from urllib.parse import quote
 
-from deployments.postprocess import archive, exports, figures, markdown, webpage
+from deployments.postprocess import archive, exports, figures, markdown, merging, spreadsheets, webpage
 from deployments.postprocess.markdown import TableFormat
 from deployments.types import BlockType, PageResult
 
@@ -25,16 +28,27 @@ class ResultFormat(StrEnum):
     HTML = "html"
     ZIP = "zip"
     PDF = "pdf"
+    LAYOUT_PDF = "layout_pdf"
+    PNG = "png"
+    CSV = "csv"
+    XLSX = "xlsx"
 
     @property
     def media_type(self) -> str:
         """The media type, with its charset for text."""
-        return _MEDIA_TYPES[self] + ("; charset=utf-8" if self in (self.MARKDOWN, self.HTML) else "")
+        return _MEDIA_TYPES[self] + (
+            "; charset=utf-8" if self in (self.MARKDOWN, self.HTML, self.CSV) else ""
+        )
 
     @property
-    def suffix(self) -> str:
-        """The usual ending of a file's name."""
-        return "md" if self is ResultFormat.MARKDOWN else self.value
+    def ending(self) -> str:
+        """What a file's name ends with, after the document's."""
+        return _ENDINGS.get(self, f".{self.value}")
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether it is made of the document's own pages, by `serve_app.printing`."""
+        return self in (ResultFormat.PDF, ResultFormat.LAYOUT_PDF, ResultFormat.PNG)
 
     @property
     def has_figures(self) -> bool:
@@ -48,8 +62,20 @@ _MEDIA_TYPES = {
     ResultFormat.HTML: "text/html",
     ResultFormat.ZIP: "application/zip",
     ResultFormat.PDF: "application/pdf",
+    ResultFormat.PNG: "image/png",
+    ResultFormat.CSV: "text/csv",
+    ResultFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _FORMATS = {media_type: format_ for format_, media_type in _MEDIA_TYPES.items()}
+_MEDIA_TYPES[ResultFormat.LAYOUT_PDF] = _MEDIA_TYPES[ResultFormat.PDF]
+
+_ENDINGS = {
+    ResultFormat.MARKDOWN: ".md",
+    ResultFormat.LAYOUT_PDF: "_layouts.pdf",
+    ResultFormat.PNG: "_layout.png",
+    ResultFormat.CSV: "_tables.csv",
+    ResultFormat.XLSX: "_tables.xlsx",
+}
 
 
 def accepted(header: str) -> ResultFormat:
@@ -79,9 +105,9 @@ def disposition(name: str | None, format_: ResultFormat) -> str:
     stem = re.split(r"[/\\]", name or "")[-1].rpartition(".")
     text = (stem[0] or stem[2])[:_MAX_NAME_CHARS].encode("utf-8", "ignore").decode()
     plain = _UNSAFE.sub("_", text).strip("._") or "document"
-    value = f'attachment; filename="{plain}.{format_.suffix}"'
+    value = f'attachment; filename="{plain}{format_.ending}"'
     if plain != text and text.strip():
-        value += f"; filename*=UTF-8''{quote(text, safe='')}.{format_.suffix}"
+        value += f"; filename*=UTF-8''{quote(text, safe='')}{format_.ending}"
     return value
 
 
@@ -95,6 +121,8 @@ class Selection:
         footers: whether running feet stay in.
         figure_min_size: least width and height of a figure, in pixels.
         figure_limit: most figures in the whole result.
+        merge: whether the pages are put together, as `deployments.postprocess.merging` does it, for
+            Markdown, web page and zip file.
     """
 
     table_format: TableFormat | None = None
@@ -102,6 +130,7 @@ class Selection:
     footers: bool = True
     figure_min_size: int = 0
     figure_limit: int | None = None
+    merge: bool = False
 
     def apply(self, pages: Iterable[PageResult | int]) -> Iterator[PageResult | int]:
         """Yield pages, one at a time, with what is chosen of them; mere numbers pass."""
@@ -120,11 +149,11 @@ class Selection:
 def write(
     out: BinaryIO, format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
 ) -> None:
-    """Write pages as Markdown, as a web page or as a zip file.
+    """Write pages as Markdown, as a web page, as a zip file, or their tables as CSV or a workbook.
 
     Args:
         out: a file open for writing.
-        format_: one of these three.
+        format_: one of these.
         pages: in order, with their figures' bytes where the format has figures; the number alone of a
             page that could not be read, in whose place the Markdown says so.
         selection: what of them is written.
@@ -132,22 +161,30 @@ def write(
     Raises:
         ValueError: another format.
     """
-    if format_ is ResultFormat.ZIP:
-        archive.write(out, _read(selection.apply(pages)))
-    else:
-        for piece in text_pieces(format_, pages, selection):
-            out.write(piece)
+    match format_:
+        case ResultFormat.ZIP:
+            archive.write(out, _read(selection.apply(pages)), merge=selection.merge)
+        case ResultFormat.CSV:
+            # Excel takes a file for UTF-8 by this mark alone.
+            out.write(spreadsheets.to_csv(_read(pages)).encode("utf-8-sig", "replace"))
+        case ResultFormat.XLSX:
+            spreadsheets.write_xlsx(out, _read(pages))
+        case _:
+            for piece in text_pieces(format_, pages, selection):
+                out.write(piece)
 
 
 def text_pieces(
     format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
 ) -> Iterator[bytes]:
-    """Yield Markdown or a web page as its pages come; see `write`.
+    """Yield Markdown or a web page as its pages come, or once they all have if they are merged; see `write`.
 
     Raises:
         ValueError: another format.
     """
     chosen = selection.apply(pages)
+    if selection.merge:
+        chosen = iter(merged(list(chosen)))
     match format_:
         case ResultFormat.MARKDOWN:
             gap = ""
@@ -160,6 +197,27 @@ def text_pieces(
             yield from (part.encode("utf-8", "replace") for part in webpage.stream(_read(chosen)))
         case _:
             raise ValueError(f"{format_} is written elsewhere")
+
+
+def merged(pages: Sequence[PageResult | int]) -> list[PageResult | int]:
+    """Return a document's pages put together.
+
+    Running heads and feet are dropped, what page breaks cut in two is joined on the page where it begins,
+    and headings are levelled.
+    """
+    results = [page for page in pages if not isinstance(page, int)]
+    blocks = merging.merge(
+        results, drop_running=True, join_paragraphs=True, join_tables=True, level_headings=True
+    )
+    parts = iter(zip(results, blocks, strict=True))
+    whole: list[PageResult | int] = []
+    for page in pages:
+        if isinstance(page, int):
+            whole.append(page)
+        else:
+            result, found = next(parts)
+            whole.append(replace(result, blocks=tuple(found)))
+    return whole
 
 
 def _read(pages: Iterable[PageResult | int]) -> Iterator[PageResult]:

@@ -36,6 +36,7 @@ from serve_app.settings import ScalingSettings, Settings, load_settings
 from serve_app.sizing import Resources, engine_places, job_places, roomy, sized
 from serve_app.status import GraphStatus
 from serve_app.tracing import RequestSpans, start_tracing
+from serve_app.ui.presence import wanted
 
 APP_NAME = "dsocr"
 
@@ -76,6 +77,7 @@ class IngressDeployment:
             status,
             jobs,
             host=self._settings.http.host,
+            home="ui/" if wanted(self._settings.ui) else "docs",
             observer=RequestMetrics(),
             metrics_text=ClusterMetrics(),
         )
@@ -109,6 +111,7 @@ def build_app(
         settings.limits,
         settings.sandbox,
         settings.views,
+        settings.orientation,
         choice.takes,
         settings.model.vllm.model,
         settings.model.vllm.revision,

@@ -21,6 +21,7 @@ from deployments.types import (
     DocumentInfo,
     Generation,
     GenerationOptions,
+    PagePicture,
     PageRequest,
     PageResult,
     PreparedPage,
@@ -69,19 +70,17 @@ class GraphStages:
 
     async def stream(
         self, page: PageInGraph, options: GenerationOptions
-    ) -> AsyncGenerator[str | Generation, None]:
-        """Stream what the model writes, then its generation."""
+    ) -> AsyncGenerator[PreparedPage | str | Generation, None]:
+        """Stream the page's measures, what the model writes, then its generation."""
         with ocr_errors():
             call = self._model_stream.stream.remote(page.prepared, options)
-            response = cast(DeploymentResponseGenerator[str | tuple[PreparedPage, Generation]], call)
+            response = cast(DeploymentResponseGenerator[PreparedPage | str | Generation], call)
             try:
                 async for piece in response:
-                    if isinstance(piece, str):
-                        yield piece
-                    else:
-                        page.measures, generation = piece
-                        _note_preparation(page.measures)
-                        yield generation
+                    if isinstance(piece, PreparedPage):
+                        page.measures = piece
+                        _note_preparation(piece)
+                    yield piece
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
                 response.cancel()
@@ -105,12 +104,21 @@ class GraphStages:
     async def postprocess(
         self, page: PageInGraph, generation: Generation, *, figures: bool, attempts: int
     ) -> PageResult:
-        """Return the finished page; only where figures are cut out does its picture travel."""
+        """Return the finished page; its picture travels for figures, or where nothing else is known."""
         with ocr_errors():
             result: PageResult = await self._postprocess.process.remote(
-                page.prepared if figures else page.measures, generation, figures, attempts
+                page.prepared if figures or page.measures is None else page.measures,
+                generation,
+                figures,
+                attempts,
             )
             return result
+
+    async def picture(self, document: "ray.ObjectRef[bytes]", index: int, dpi: int, side: int) -> PagePicture:
+        """Return a page to look at."""
+        with ocr_errors():
+            picture: PagePicture = await self._preprocess.picture.remote(document, index, dpi, side)
+            return picture
 
 
 def _note_preparation(measures: PreparedPage) -> None:

@@ -1,23 +1,27 @@
 """Converting documents in this process, without a cluster."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
 from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import EngineInput
+from deployments.types import EngineInput, FinishReason, Generation, PageRequest
 from serve_app.api import recognition
+from serve_app.api.downloads import file_of
 from serve_app.api.replies import ReplyWriter
 from serve_app.api.schemas import OcrOptions, StreamDone, StreamStart
 from serve_app.converter import ConversionPart
+from serve_app.formats import ResultFormat
 from serve_app.page_reader import PageReader
-from serve_app.reading import PageDelta, PageDone, PageFailed, Reader
+from serve_app.printing import Printer
+from serve_app.reading import PageDelta, PageDone, PageFailed, PageStarted, Reader
 from serve_app.settings import Settings
 from serve_app.stages import LocalStages
 
@@ -32,6 +36,7 @@ class LocalConverter:
         self._engine = engine
         self._sandbox = sandbox
         self._max_pages = max_pages
+        self._printer = Printer(processes=1)
 
     async def read(self, document: bytes, options: OcrOptions) -> AsyncGenerator[ConversionPart, None]:
         """Yield the parts of a conversion; see `serve_app.converter.Converter`."""
@@ -45,11 +50,28 @@ class LocalConverter:
                         yield writer.page(result)
                     case PageFailed(index, error):
                         yield writer.failed_page(index, error)
-                    case PageDelta():
+                    case PageStarted() | PageDelta():
                         pass
         if writer.pages_read == 0 and writer.first_error is not None:
             raise writer.first_error
         yield StreamDone(model=writer.model, usage_info=writer.usage(work.info))
+
+    async def export(
+        self, document: bytes, options: OcrOptions, written: Mapping[int, str], format_: ResultFormat
+    ) -> bytes:
+        """Return a file of pages that were read; see `serve_app.converter.Converter`."""
+        held = await self._reader.hold(document)
+        info = await self._reader.inspect(held)
+        texts = {index: Generation(raw, FinishReason.STOP) for index, raw in written.items()}
+        request = PageRequest(options.task, options.prompt, options.crop, options.dpi)
+        pages = []
+        rebuilding = self._reader.rebuild(held, texts, request, figures=format_.has_figures)
+        async with aclosing(rebuilding) as events:
+            async for event in events:
+                if isinstance(event, PageFailed):
+                    raise event.error
+                pages.append(event.result)
+        return await file_of(format_, pages, document, info, options, self._printer)
 
     async def close(self) -> None:
         """Close the engine and the sandbox."""
@@ -69,7 +91,10 @@ def local_converter(settings: Settings) -> LocalConverter:
     if choice.takes is EngineInput.VIEWS:
         tokenizer = load_tokenizer(find_tokenizer(settings.model.vllm.model, settings.model.vllm.revision))
     sandbox = Sandbox(settings.limits, settings.sandbox) if settings.sandbox.enabled else None
-    preprocessor = Preprocessor(settings.limits, settings.views, choice.takes, tokenizer, sandbox)
+    orientation = find_orientation(settings.orientation)
+    preprocessor = Preprocessor(
+        settings.limits, settings.views, choice.takes, tokenizer, sandbox, orientation
+    )
     engine = create_engine(settings.model, choice.name, threads=len(os.sched_getaffinity(0)))
     reader = PageReader(LocalStages(preprocessor, engine, Postprocessor()), settings.reading)
     return LocalConverter(reader, engine, settings.limits.max_pages, sandbox)

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,12 +18,14 @@ from deployments.types import (
     FinishReason,
     Generation,
     GenerationOptions,
+    PagePicture,
     PageRequest,
     PageResult,
+    PreparedPage,
 )
 from serve_app.attempts import climb
 from serve_app.fair_places import FairPlaces
-from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, PageStarted, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ tracer = trace.get_tracer("dsocr")
 """Makes spans; what becomes of them, `serve_app.tracing` decides."""
 
 Emit = Callable[[PageEvent], Awaitable[None]]
+EndT = TypeVar("EndT")
+DoneT = TypeVar("DoneT")
 
 
 class ReadingSettings(BaseModel):
@@ -100,6 +104,8 @@ class PageReader(Generic[DocumentT, PreparedT]):
         self._observer = observer
         self._settings = settings
         self._places = FairPlaces(settings.max_pages_in_flight)
+        # What needs no engine does not wait for one.
+        self._drawing = FairPlaces(settings.max_pages_per_document)
 
     async def hold(self, document: bytes) -> DocumentT:
         """Put a document where the stages reach it; see `serve_app.reading.Reader`."""
@@ -123,7 +129,11 @@ class PageReader(Generic[DocumentT, PreparedT]):
     ) -> AsyncGenerator[PageEvent, None]:
         """Read pages; see `serve_app.reading.Reader`."""
         job = _Job(document, _with_image(request, figures), stream, confidence, figures, writing, caller)
-        async with aclosing(self._mingled(job, pages) if stream else self._in_order(job, pages)) as events:
+
+        def end(index: int) -> Awaitable[PageEvent]:
+            return self._page(job, index, _nobody)
+
+        async with aclosing(self._mingled(job, pages) if stream else self._in_order(end, pages)) as events:
             async for event in events:
                 yield event
 
@@ -151,16 +161,58 @@ class PageReader(Generic[DocumentT, PreparedT]):
         job = _Job(document, page_request, False, confidence, figures, caller=caller, share=id(document))
         return await self._page(job, index, _nobody)
 
-    async def _in_order(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
-        """Yield each page's end in the order asked for, reading a bounded number ahead."""
+    async def rebuild(
+        self,
+        document: DocumentT,
+        texts: Mapping[int, Generation],
+        request: PageRequest,
+        *,
+        figures: bool = False,
+        caller: str = "",
+    ) -> AsyncGenerator[PageDone | PageFailed, None]:
+        """Make pages anew of what was written for them; see `serve_app.reading.Reader`."""
+        page_request = _with_image(request, figures)
+        share = object()
+
+        async def rebuilt(index: int) -> PageDone:
+            page = await self._stages.prepare(document, index, page_request)
+            return PageDone(await self._stages.postprocess(page, texts[index], figures=figures, attempts=1))
+
+        def end(index: int) -> Awaitable[PageDone | PageFailed]:
+            return self._ended(index, self._drawing.place(caller, share), rebuilt)
+
+        async with aclosing(self._in_order(end, list(texts))) as pages:
+            async for page in pages:
+                yield page
+
+    async def pictures(
+        self, document: DocumentT, pages: Sequence[int], dpi: int, side: int, *, caller: str = ""
+    ) -> AsyncGenerator[PagePicture | PageFailed, None]:
+        """Draw pages to look at; see `serve_app.reading.Reader`."""
+        share = object()
+
+        async def drawn(index: int) -> PagePicture:
+            return await self._stages.picture(document, index, dpi, side)
+
+        def end(index: int) -> Awaitable[PagePicture | PageFailed]:
+            return self._ended(index, self._drawing.place(caller, share), drawn)
+
+        async with aclosing(self._in_order(end, pages)) as ends:
+            async for page in ends:
+                yield page
+
+    async def _in_order(
+        self, end: Callable[[int], Awaitable[EndT]], pages: Sequence[int]
+    ) -> AsyncGenerator[EndT, None]:
+        """Yield each page's end in the order asked for, working a bounded number ahead."""
         waiting = iter(pages)
-        ahead: list[asyncio.Task[PageDone | PageFailed]] = []
+        ahead: list[asyncio.Task[EndT]] = []
         try:
             while True:
                 while len(ahead) < self._settings.max_pages_per_document and (
                     (index := next(waiting, None)) is not None
                 ):
-                    ahead.append(asyncio.create_task(self._page(job, index, _nobody)))
+                    ahead.append(asyncio.ensure_future(end(index)))
                 if not ahead:
                     return
                 yield await ahead[0]
@@ -211,13 +263,23 @@ class PageReader(Generic[DocumentT, PreparedT]):
 
     async def _end(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended."""
+
+        async def read(index: int) -> PageDone:
+            self._moved()
+            return PageDone(await self._attempts(job, index, emit))
+
+        return await self._ended(index, self._places.place(job.caller, job.share), read)
+
+    async def _ended(
+        self,
+        index: int,
+        place: AbstractAsyncContextManager[None],
+        work: Callable[[int], Awaitable[DoneT]],
+    ) -> DoneT | PageFailed:
+        """Return what became of a page, which works within a place and a time of its own."""
         try:
-            async with (
-                asyncio.timeout(self._settings.page_timeout_s),
-                self._places.place(job.caller, job.share),
-            ):
-                self._moved()
-                return PageDone(await self._attempts(job, index, emit))
+            async with asyncio.timeout(self._settings.page_timeout_s), place:
+                return await work(index)
         except TimeoutError:
             limit = self._settings.page_timeout_s
             return PageFailed(
@@ -276,6 +338,9 @@ class PageReader(Generic[DocumentT, PreparedT]):
             async for piece in pieces:
                 if isinstance(piece, Generation):
                     return piece
+                if isinstance(piece, PreparedPage):
+                    await emit(PageStarted(piece, number))
+                    continue
                 await emit(PageDelta(index, piece, number))
         raise OcrError("The model ended the page without a result; try the page again.")
 

@@ -4,12 +4,20 @@
 the same code in one process on the command line. It knows nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from deployments.errors import OcrError
-from deployments.types import DocumentInfo, PageRequest, PageResult
+from deployments.types import DocumentInfo, Generation, PagePicture, PageRequest, PageResult, PreparedPage
+
+
+@dataclass(frozen=True, slots=True)
+class PageStarted:
+    """The engine has a page, of which only the measures are told; each attempt begins so."""
+
+    page: PreparedPage
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class PageFailed:
     error: OcrError
 
 
-PageEvent = PageDelta | PageDone | PageFailed
+PageEvent = PageStarted | PageDelta | PageDone | PageFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,40 @@ class Reader(Protocol[HeldT]):
             confidence: whether generations carry their mean token probability.
             figures: whether figures carry their PNG bytes.
             writing: how the engine writes.
+            caller: whose share of the service the pages come from.
+        """
+        ...
+
+    def rebuild(
+        self,
+        document: HeldT,
+        texts: Mapping[int, Generation],
+        request: PageRequest,
+        *,
+        figures: bool = False,
+        caller: str = "",
+    ) -> AsyncGenerator[PageDone | PageFailed, None]:
+        """Make pages anew of what the engine once wrote for them, in the order given.
+
+        Args:
+            document: what `hold` gave.
+            texts: what was written, by the page's number.
+            request: how the pages were read.
+            figures: whether figures carry their PNG bytes.
+            caller: whose share of the service the pages come from.
+        """
+        ...
+
+    def pictures(
+        self, document: HeldT, pages: Sequence[int], dpi: int, side: int, *, caller: str = ""
+    ) -> AsyncGenerator[PagePicture | PageFailed, None]:
+        """Draw pages to look at, in the order given.
+
+        Args:
+            document: what `hold` gave.
+            pages: numbers from 0, each within the document.
+            dpi: at which the pages would be read.
+            side: most pixels of a picture's longer side.
             caller: whose share of the service the pages come from.
         """
         ...

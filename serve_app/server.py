@@ -18,6 +18,8 @@ from serve_app.api.authentication import check_protection
 from serve_app.cluster import cluster_resources, connected, kill_processes, lost_processes
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import Settings
+from serve_app.ui.application import UI_APP_NAME, UI_ROUTE, build_ui
+from serve_app.ui.presence import OFF, wanted
 
 WATCH_S = 1.0
 """Between two looks at Ray's processes."""
@@ -34,6 +36,7 @@ def run_server(settings: Settings) -> None:
     """
     host, port = settings.http.host, settings.http.port
     check_protection(settings.api, host)
+    page = wanted(settings.ui)
     _check_port(host, port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -49,8 +52,11 @@ def run_server(settings: Settings) -> None:
             logging_config=LoggingConfig(log_level=logging.WARNING),
         )
         serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
+        if page:
+            serve.run(build_ui(settings), name=UI_APP_NAME, route_prefix=UI_ROUTE)
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
         click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
+        click.echo(f"dsocr: the page is at {address}/ui/" if page else f"dsocr: {OFF}")
         click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
         while not stop.wait(WATCH_S):
             if lost := lost_processes():

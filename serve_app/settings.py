@@ -23,12 +23,13 @@ from pydantic_settings import (
 
 from deployments.errors import ConfigurationError
 from deployments.model.settings import ModelSettings
-from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
 from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
 from serve_app.jobs.settings import JobSettings
 from serve_app.page_reader import ReadingSettings
 from serve_app.tracing import TracingSettings
+from serve_app.ui.settings import UiSettings
 
 ENVIRONMENT_PREFIX = "DSOCR_"
 FILE_VARIABLE = "DSOCR_SETTINGS"
@@ -102,11 +103,13 @@ class Settings(BaseSettings):
     reading: ReadingSettings = Field(default_factory=ReadingSettings)
     limits: DocumentLimits = Field(default_factory=DocumentLimits)
     sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    orientation: OrientationSettings = Field(default_factory=OrientationSettings)
     views: ViewSettings = Field(default_factory=ViewSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     scaling: StageScaling = Field(default_factory=StageScaling)
     bulk: BulkSettings = Field(default_factory=BulkSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    ui: UiSettings = Field(default_factory=UiSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @model_validator(mode="after")

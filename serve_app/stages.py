@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol, TypeVar
 
+from deployments.model.deployment import without_pixels
 from deployments.model.engine import Engine, read_page
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
@@ -11,6 +13,7 @@ from deployments.types import (
     DocumentInfo,
     Generation,
     GenerationOptions,
+    PagePicture,
     PageRequest,
     PageResult,
     PreparedPage,
@@ -38,8 +41,13 @@ class Stages(Protocol[DocumentT, PreparedT]):
         """Begin to draw and tile a page."""
         ...
 
-    def stream(self, page: PreparedT, options: GenerationOptions) -> AsyncGenerator[str | Generation, None]:
-        """Stream what the model writes, then its generation. Closing the iterator aborts it."""
+    def stream(
+        self, page: PreparedT, options: GenerationOptions
+    ) -> AsyncGenerator[PreparedPage | str | Generation, None]:
+        """Stream the page's measures, what the model writes, then its generation.
+
+        Closing the iterator aborts it.
+        """
         ...
 
     async def read(self, page: PreparedT, options: GenerationOptions) -> Generation:
@@ -50,6 +58,10 @@ class Stages(Protocol[DocumentT, PreparedT]):
         self, page: PreparedT, generation: Generation, *, figures: bool, attempts: int
     ) -> PageResult:
         """Return the finished page."""
+        ...
+
+    async def picture(self, document: DocumentT, index: int, dpi: int, side: int) -> PagePicture:
+        """Return a page to look at."""
         ...
 
 
@@ -73,11 +85,14 @@ class LocalStages:
         """Return a page, drawn, and as the engine takes it."""
         return await asyncio.to_thread(self._preprocessor.prepare, document, index, request)
 
-    def stream(
+    async def stream(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncGenerator[str | Generation, None]:
-        """Stream what the engine writes, then its generation."""
-        return self._engine.generate(page, options)
+    ) -> AsyncGenerator[PreparedPage | str | Generation, None]:
+        """Stream the page's measures, what the engine writes, then its generation."""
+        yield without_pixels(page)
+        async with aclosing(self._engine.generate(page, options)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def read(self, page: PreparedPage, options: GenerationOptions) -> Generation:
         """Return what the engine writes."""
@@ -90,3 +105,7 @@ class LocalStages:
         return await asyncio.to_thread(
             self._postprocessor.process, page, generation, figures=figures, attempts=attempts
         )
+
+    async def picture(self, document: bytes, index: int, dpi: int, side: int) -> PagePicture:
+        """Return a page to look at."""
+        return await asyncio.to_thread(self._preprocessor.picture, document, index, dpi, side)

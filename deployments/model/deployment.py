@@ -66,15 +66,14 @@ class ModelDeployment:
 
     async def stream(
         self, page: PreparedPage, options: GenerationOptions
-    ) -> AsyncIterator[str | tuple[PreparedPage, Generation]]:
-        """Stream pieces of text, then the page without its pixels and the whole generation."""
+    ) -> AsyncIterator[PreparedPage | str | Generation]:
+        """Stream the page without its pixels, pieces of text, then the whole generation."""
         async with self._counted(), aclosing(self._engine.generate(page, options)) as pieces:
+            yield without_pixels(page)
             async for piece in pieces:
-                if isinstance(piece, str):
-                    yield piece
-                else:
+                if isinstance(piece, Generation):
                     self._counts.ended(piece)
-                    yield without_pixels(page), piece
+                yield piece
 
     async def read(self, page: PreparedPage, options: GenerationOptions) -> tuple[PreparedPage, Generation]:
         """Return the page without its pixels and the whole generation."""

@@ -75,6 +75,7 @@ def page_dict(result: PageResult, *, raw: bool = False) -> dict[str, Any]:
         "index": result.index,
         "markdown": result.markdown,
         "dimensions": {"dpi": result.dpi, "height": result.height, "width": result.width},
+        "rotation": result.rotation,
         "images": [{"id": figure.id, **_corners(figure.box)} for figure in result.figures],
         "tables": [{"id": table.id, "content": table.html, "format": "html"} for table in result.tables],
         "header": result.header,

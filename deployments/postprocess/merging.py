@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from deployments.postprocess import markdown, page_breaks
+from deployments.postprocess.turning import upright
 from deployments.types import Block, BlockType, PageResult
 
 Pages = list[list[Block]]
@@ -32,7 +33,7 @@ def merge(
     join_tables: bool = False,
     level_headings: bool = False,
 ) -> Pages:
-    """The blocks of a document's pages, one list a page, in the order given.
+    """The blocks of a document's pages, one list a page, in the order given, as the pages were read.
 
     Args:
         results: the pages, in order.
@@ -42,7 +43,7 @@ def merge(
         join_tables: join a table that goes on at the head of the next page; a repeated first row goes.
         level_headings: give headings consistent levels over the document.
     """
-    results = list(results)
+    results = [upright(result) for result in results]
     pages = [list(result.blocks) for result in results]
     if drop_running:
         pages = _without_running(pages, [result.height for result in results])

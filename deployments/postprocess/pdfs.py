@@ -14,6 +14,7 @@ from deployments.errors import CorruptDocument, EncryptedDocument
 from deployments.postprocess import drawing
 from deployments.postprocess.text_layer import TextLayer
 from deployments.postprocess.text_lines import place
+from deployments.postprocess.turning import turned_size, upright
 from deployments.types import PageResult, Pixels
 
 _DPI = 144
@@ -53,11 +54,13 @@ def searchable(
             if source is not None and not over_text and page.get_text().strip():
                 continue
             scale = page.rect.width / result.width
-            laid.append((page.number, layer.add(place(result), scale, page.rect.width, page.rect.height)))
+            size = turned_size(result.rotation, page.rect.width, page.rect.height)
+            laid.append((page.number, layer.add(place(upright(result)), scale, *size), result.rotation))
         if laid:
             text = layer.finish()
-            for number, layer_number in laid:
-                document[number].show_pdf_page(document[number].rect, text, layer_number)
+            for number, layer_number, rotation in laid:
+                page = document[number]
+                page.show_pdf_page(page.rect, text, layer_number, rotate=rotation)
         return _saved(document)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from deployments.postprocess import figures as figures_module
-from deployments.postprocess import markdown, markup
+from deployments.postprocess import markdown, markup, turning
 from deployments.types import Block, BlockType, Figure, Generation, PageResult, PreparedPage, Table
 
 
@@ -19,6 +19,8 @@ class Postprocessor:
     ) -> PageResult:
         """Read one page's text; any text gives a result.
 
+        Boxes are those of the page as it was sent, if it was turned to be read.
+
         Args:
             page: the page that the model saw.
             generation: what it wrote.
@@ -33,7 +35,7 @@ class Postprocessor:
         blocks, found, tables = _named(markup.parse(generation.text, page.width, page.height))
         if figures and page.image is not None:
             found = figures_module.with_png(found, page.image)
-        return PageResult(
+        result = PageResult(
             index=page.index,
             width=page.width,
             height=page.height,
@@ -47,6 +49,7 @@ class Postprocessor:
             generation=generation,
             attempts=attempts,
         )
+        return turning.as_sent(result, page.rotation)
 
 
 def _named(parsed: tuple[Block, ...]) -> tuple[tuple[Block, ...], tuple[Figure, ...], tuple[Table, ...]]:

@@ -23,6 +23,10 @@ _TAG = re.compile(
 )
 _SPAN = re.compile(r"\b(colspan|rowspan)\s{0,9}=\s{0,9}[\"']?\s{0,9}([0-9]{1,9})", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_SIGNED_NUMBER = re.compile(r"[+-]?[0-9.,\s%]*")
+"""What spreadsheets read as a formula, and what only looks like one."""
+
 _INLINE = {"br": "\n", "sup": "^", "sub": "_", "b": "", "i": "", "u": "", "strong": "", "em": ""}
 """What plain text has in an opening tag's place; closing ones leave nothing."""
 
@@ -209,7 +213,15 @@ def _pipe_cell(text: str) -> str:
 
 
 def to_csv(grid: TableGrid) -> str:
-    """Comma-separated values (RFC 4180); spans as in the pipe table."""
+    """Comma-separated values (RFC 4180); spans as in the pipe table.
+
+    A text that spreadsheets would take for a formula gets an apostrophe before it, their own mark for
+    text: what stood on the page must not run in somebody's spreadsheet.
+    """
     out = io.StringIO()
-    csv.writer(out).writerows(grid.texts())
+    csv.writer(out).writerows([_csv_cell(text) for text in row] for row in grid.texts())
     return out.getvalue()
+
+
+def _csv_cell(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) and not _SIGNED_NUMBER.fullmatch(text) else text

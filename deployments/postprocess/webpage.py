@@ -1,7 +1,8 @@
 """A document as one HTML file that needs nothing else: no script, no network, figures within.
 
 Everything from the page is escaped; the only tags are those written here. A content security policy
-forbids the browser to load anything all the same. Formulas stay LaTeX.
+forbids the browser to load anything all the same. Formulas are MathML, which browsers draw themselves;
+one that can't be converted stays LaTeX.
 """
 
 import base64
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from deployments.postprocess import markdown, tables
+from deployments.postprocess import formulas, markdown, tables
 from deployments.postprocess.tables import TableGrid
 from deployments.types import Block, BlockType, PageResult
 
@@ -31,7 +32,8 @@ td, th {{ border: 1px solid #999; padding: .2rem .5rem; vertical-align: top; }}
 img {{ max-width: 100%; height: auto; }}
 pre {{ overflow-x: auto; }}
 .caption, .header, .footer, .aside_text {{ color: #555; font-size: .9rem; }}
-.equation {{ text-align: center; font-family: monospace; }}
+.equation {{ text-align: center; overflow-x: auto; }}
+.equation code {{ white-space: pre-wrap; }}
 </style>
 </head>
 <body>
@@ -70,12 +72,18 @@ def stream(results: Iterable[PageResult], *, title: str = "Document") -> Iterato
     yield _HEAD.format(title=html.escape(title))
     for result in results:
         pictures = {figure.id: figure.png for figure in result.figures if figure.png is not None}
-        parts = (f"{part}\n" for block in result.blocks for part in _parts(block, pictures))
+        parts = (f"{part}\n" for block in result.blocks for part in block_parts(block, pictures))
         yield f'<section id="page-{result.index + 1}">\n{"".join(parts)}</section>\n'
     yield "</body>\n</html>\n"
 
 
-def _parts(block: Block, pictures: Mapping[str, bytes]) -> Iterator[str]:
+def block_parts(block: Block, pictures: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield the elements that a block becomes.
+
+    Args:
+        block: of a page.
+        pictures: PNG bytes of the figures that are shown, by their ids.
+    """
     if block.image_id is not None and block.image_id in pictures:
         data = base64.b64encode(pictures[block.image_id]).decode("ascii")
         name = html.escape(block.image_id)
@@ -92,7 +100,8 @@ def _parts(block: Block, pictures: Mapping[str, bytes]) -> Iterator[str]:
         case BlockType.CODE:
             yield f"<pre><code>{html.escape(_FENCE.sub('', block.content))}</code></pre>"
         case BlockType.EQUATION:
-            yield f'<p class="equation">{html.escape(block.content)}</p>'
+            drawn = formulas.to_mathml(block.content, display=True)
+            yield f'<p class="equation">{drawn or f"<code>{html.escape(block.content)}</code>"}</p>'
         case BlockType.LIST:
             yield from _list(block.content)
         case _:
@@ -100,7 +109,12 @@ def _parts(block: Block, pictures: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _inline(text: str) -> str:
-    return _BOLD.sub(r"<strong>\1</strong>", html.escape(text))
+    return "".join(
+        _BOLD.sub(r"<strong>\1</strong>", html.escape(part))
+        if formula is None
+        else formulas.to_mathml(formula, display=part[:2] in ("\\[", "$$")) or html.escape(part)
+        for part, formula in formulas.split(text)
+    )
 
 
 def _paragraph(text: str, kind: str) -> str:

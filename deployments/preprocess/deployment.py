@@ -5,11 +5,12 @@ import time
 
 from ray.util.metrics import Histogram
 
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
-from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
 from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
+from deployments.types import DocumentInfo, EngineInput, PagePicture, PageRequest, PreparedPage
 
 PAGE_BOUNDARIES = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30]
 """Seconds; a typical page takes 0.1 of one core, and a step that takes 30 is cut off."""
@@ -23,13 +24,16 @@ class PreprocessDeployment:
         limits: DocumentLimits,
         sandbox: SandboxSettings,
         views: ViewSettings,
+        orientation: OrientationSettings,
         takes: EngineInput,
         model: str,
         revision: str | None,
     ) -> None:
         self._sandbox = Sandbox(limits, sandbox) if sandbox.enabled else None
         tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
-        self._preprocessor = Preprocessor(limits, views, takes, tokenizer, self._sandbox)
+        self._preprocessor = Preprocessor(
+            limits, views, takes, tokenizer, self._sandbox, find_orientation(orientation)
+        )
         self._seconds = Histogram("dsocr_preprocess_seconds", "Seconds of a page.", PAGE_BOUNDARIES)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
@@ -42,6 +46,10 @@ class PreprocessDeployment:
         page = await asyncio.to_thread(self._preprocessor.prepare, document, index, request)
         self._seconds.observe(time.monotonic() - began)
         return page
+
+    async def picture(self, document: bytes, index: int, dpi: int, side: int) -> PagePicture:
+        """Return one page to look at."""
+        return await asyncio.to_thread(self._preprocessor.picture, document, index, dpi, side)
 
     async def __del__(self) -> None:
         if self._sandbox is not None:

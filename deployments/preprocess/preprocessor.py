@@ -7,11 +7,13 @@ from functools import partial
 from tokenizers import Tokenizer
 
 from deployments.errors import ConfigurationError, InvalidRequest, OcrError
+from deployments.preprocess import previews
 from deployments.preprocess.documents import Document
+from deployments.preprocess.orientation import Orientation, turned
 from deployments.preprocess.prompts import prompt_for, tokenize_with_images
 from deployments.preprocess.sandbox import Sandbox, SandboxedDocument
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
-from deployments.types import DocumentInfo, EngineInput, PageRequest, PreparedPage
+from deployments.types import DocumentInfo, EngineInput, PagePicture, PageRequest, PreparedPage
 
 MIN_DPI, MAX_DPI = 36, 600
 
@@ -25,6 +27,7 @@ class Preprocessor:
         takes: which part of a prepared page the engine reads.
         tokenizer: the model's; needed where the engine takes views.
         sandbox: where documents are opened that are dangerous to open; None opens all in this process.
+        orientation: finds pages that are turned, which are turned back; None takes pages as they come.
 
     Raises:
         ConfigurationError: the engine takes views and there is no tokenizer.
@@ -37,11 +40,13 @@ class Preprocessor:
         takes: EngineInput,
         tokenizer: Tokenizer | None,
         sandbox: Sandbox | None = None,
+        orientation: Orientation | None = None,
     ) -> None:
         if takes is EngineInput.VIEWS and tokenizer is None:
             raise ConfigurationError("This engine needs the model's tokenizer. Name the model folder.")
         self._open = partial(Document.open, limits=limits) if sandbox is None else sandbox.open
         self._views = views
+        self._orientation = orientation
         self._tokenizer = tokenizer if takes is EngineInput.VIEWS else None
 
     def inspect(self, data: bytes) -> DocumentInfo:
@@ -68,6 +73,23 @@ class Preprocessor:
         prompt = _checked_prompt(request)
         with self._open(data) as document:
             return self._page(document, index, request, prompt, started)
+
+    def picture(self, data: bytes, index: int, dpi: int, side: int) -> PagePicture:
+        """Draw one page to look at.
+
+        Args:
+            data: the whole file.
+            index: page number from 0.
+            dpi: at which the page would be read.
+            side: most pixels of the picture's longer side.
+
+        Raises:
+            OcrError: as `Document.open` and `Document.render`, or a dpi out of range.
+        """
+        _check_dpi(dpi)
+        with self._open(data) as document:
+            page = document.render(index, dpi)
+        return previews.picture(page, index, side)
 
     def prepare_pages(
         self, data: bytes, indices: Iterable[int], request: PageRequest
@@ -106,24 +128,31 @@ class Preprocessor:
         started: float,
     ) -> PreparedPage:
         page = document.render(index, request.dpi)
+        rotation = 0 if self._orientation is None else self._orientation.rotation(page.pixels)
+        pixels = turned(page.pixels, rotation)
         views = None
         if self._tokenizer is not None:
-            views = tokenize_with_images(page.pixels, prompt, self._tokenizer, self._views, request.crop)
-        height, width, _ = page.pixels.shape
+            views = tokenize_with_images(pixels, prompt, self._tokenizer, self._views, request.crop)
+        height, width, _ = pixels.shape
         return PreparedPage(
             index=index,
             width=width,
             height=height,
             dpi=page.dpi,
             prompt=prompt,
-            image=page.pixels if views is None or request.keep_image else None,
+            image=pixels if views is None or request.keep_image else None,
             views=views,
             seconds=time.perf_counter() - started,
+            rotation=rotation,
         )
 
 
 def _checked_prompt(request: PageRequest) -> str:
     """The request's prompt, once the request is known to be sound."""
-    if not MIN_DPI <= request.dpi <= MAX_DPI:
-        raise InvalidRequest(f"dpi must be from {MIN_DPI} to {MAX_DPI}, not {request.dpi}.", param="dpi")
+    _check_dpi(request.dpi)
     return prompt_for(request.task, request.prompt)
+
+
+def _check_dpi(dpi: int) -> None:
+    if not MIN_DPI <= dpi <= MAX_DPI:
+        raise InvalidRequest(f"dpi must be from {MIN_DPI} to {MAX_DPI}, not {dpi}.", param="dpi")

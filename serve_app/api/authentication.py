@@ -14,8 +14,8 @@ from serve_app.api_keys import KeyFile, load
 ANONYMOUS = ""
 """The caller of requests without a key, where none is needed."""
 
-_OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}
-_OPEN_FOLDERS = ("/static-offline-docs/",)
+_OPEN_PATHS = {"/", "/ui", "/healthz", "/readyz", "/docs", "/openapi.json"}
+_OPEN_FOLDERS = ("/static-offline-docs/", "/ui/")
 """Probes, and documentation that holds nothing of anybody."""
 
 

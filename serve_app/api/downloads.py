@@ -1,19 +1,19 @@
-"""Replies that are files: Markdown, a web page, a zip file or a searchable PDF."""
+"""Replies that are files, such as Markdown, a web page, a zip file or a searchable PDF."""
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from starlette.responses import Response
 
 from deployments.errors import OcrError, ProcessingTimeout
 from deployments.postprocess.markdown import TableFormat
-from deployments.types import PageResult
+from deployments.types import DocumentInfo, PageResult
 from serve_app.api.recognition import Recognition
 from serve_app.api.schemas import OcrOptions
 from serve_app.formats import ResultFormat, Selection, disposition, write
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
-from serve_app.searchable_pdf import SearchablePdfs
+from serve_app.printing import Printer
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, PageStarted
 
 FAILED_HEADER = "X-Pages-Failed"
 
@@ -26,6 +26,7 @@ def selection(options: OcrOptions) -> Selection:
         footers=not options.extract_footer,
         figure_min_size=options.image_min_size or 0,
         figure_limit=options.image_limit,
+        merge=options.merge,
     )
 
 
@@ -34,7 +35,7 @@ async def download(
     work: Recognition,
     format_: ResultFormat,
     name: str | None,
-    pdfs: SearchablePdfs,
+    printer: Printer,
     deadline: float,
 ) -> Response:
     """Gather the pages and write them as a file.
@@ -46,7 +47,7 @@ async def download(
         work: what is read.
         format_: of the file.
         name: of the document, where known.
-        pdfs: makes PDFs.
+        printer: makes files of the document's own pages.
         deadline: on the event loop's clock.
 
     Raises:
@@ -62,19 +63,14 @@ async def download(
             case PageFailed(index, error):
                 pages.append(index)
                 first_error = first_error or error
-            case PageDelta():
+            case PageStarted() | PageDelta():
                 pass
     results = [page for page in pages if not isinstance(page, int)]
     if not results and first_error is not None:
         raise first_error
     try:
         async with asyncio.timeout_at(deadline):
-            if format_ is ResultFormat.PDF:
-                content = await pdfs.make(work.document, work.info, work.options.dpi, results)
-            else:
-                out = io.BytesIO()
-                await asyncio.to_thread(write, out, format_, pages, selection(work.options))
-                content = out.getvalue()
+            content = await file_of(format_, pages, work.document, work.info, work.options, printer)
     except TimeoutError:
         raise ProcessingTimeout("The request took too long; ask for fewer pages at once.") from None
     headers = {
@@ -84,3 +80,32 @@ async def download(
     if len(results) < len(pages):
         headers[FAILED_HEADER] = ",".join(str(page) for page in pages if isinstance(page, int))
     return Response(content, media_type=format_.media_type, headers=headers)
+
+
+async def file_of(
+    format_: ResultFormat,
+    pages: Sequence[PageResult | int],
+    document: bytes,
+    info: DocumentInfo,
+    options: OcrOptions,
+    printer: Printer,
+) -> bytes:
+    """Return a document's file in any format but JSON.
+
+    Args:
+        format_: of the file.
+        pages: that were read, and the numbers of those that could not be.
+        document: its bytes.
+        info: what it is.
+        options: how it was read.
+        printer: makes files of the document's own pages.
+
+    Raises:
+        OcrError: none can be made.
+    """
+    if format_.is_printed:
+        results = [page for page in pages if not isinstance(page, int)]
+        return await printer.make(format_, document, info, options.dpi, results)
+    out = io.BytesIO()
+    await asyncio.to_thread(write, out, format_, pages, selection(options))
+    return out.getvalue()

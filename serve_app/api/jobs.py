@@ -238,7 +238,7 @@ async def job_result(
         case JobState.FAILED if record.error is not None:
             raise NoResult(f"The job failed: {record.error.message}")
     chosen = format or record.options.format or accepted(request.headers.get("accept", ""))
-    pieces = await result(jobs.store, record, chosen, service.pdfs)
+    pieces = await result(jobs.store, record, chosen, service.printer)
     headers = {"X-Content-Type-Options": "nosniff"}
     if chosen is not ResultFormat.JSON:
         headers["Content-Disposition"] = disposition(record.name, chosen)

@@ -7,10 +7,29 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serve_app.api.chat_schemas import ChatRequest
-from serve_app.api.schemas import ErrorReply, JobOptions, JobRequest, OcrOptions, OcrRequest
+from serve_app.api.schemas import (
+    ErrorReply,
+    ExportOptions,
+    ExportRequest,
+    JobOptions,
+    JobRequest,
+    OcrOptions,
+    OcrRequest,
+    PictureOptions,
+    PictureRequest,
+)
+
+_FORMS: dict[str, type[BaseModel]] = {
+    "OcrForm": OcrOptions,
+    "JobForm": JobOptions,
+    "ExportForm": ExportOptions,
+    "PictureForm": PictureOptions,
+}
+_BODIES: tuple[type[BaseModel], ...] = (OcrRequest, JobRequest, ExportRequest, PictureRequest, ChatRequest)
 
 _FASTAPIS_OWN = "HTTPValidationError"
 REF = "#/components/schemas/{model}"
@@ -63,7 +82,7 @@ _EVENTS = (
     'event: done\ndata: {"model":"DeepSeek-OCR-2","usage_info":…}\n\n'
 )
 
-_FILES: dict[str, Any] = {
+FILES: dict[str, Any] = {
     "text/markdown": {
         "schema": {"type": "string"},
         "example": "<!-- page 1 -->\n\n# Earnings\n\n![page-0001-img-0.png](page-0001-img-0.png)\n",
@@ -71,6 +90,12 @@ _FILES: dict[str, Any] = {
     "text/html": {"schema": {"type": "string"}, "example": "<!DOCTYPE html>…"},
     "application/zip": {"schema": {"type": "string", "format": "binary"}, "example": "document.zip"},
     "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": "document.pdf"},
+    "image/png": {"schema": {"type": "string", "format": "binary"}, "example": "document_layout.png"},
+    "text/csv": {"schema": {"type": "string"}, "example": "Ship,Crew\r\nHeron,7\r\n"},
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {
+        "schema": {"type": "string", "format": "binary"},
+        "example": "document_tables.xlsx",
+    },
 }
 
 EVENT_SCHEMA = {
@@ -172,7 +197,7 @@ OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The pages",
         "content": json_example({"model": "DeepSeek-OCR-2", "usage_info": _USAGE, "pages": [PAGE]})
         | {"text/event-stream": {"schema": EVENT_SCHEMA, "example": _EVENTS}}
-        | _FILES,
+        | FILES,
     },
     **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),
 }
@@ -246,14 +271,13 @@ def install(app: FastAPI) -> None:
 def _request_schemas() -> dict[str, Any]:
     """Return the schemas of the bodies that are read by hand."""
     _, schema = models_json_schema(
-        [(each, "validation") for each in (OcrOptions, OcrRequest, JobOptions, JobRequest, ChatRequest)],
+        [(each, "validation") for each in (*_FORMS.values(), *_BODIES)],
         ref_template=REF,
     )
     schemas: dict[str, Any] = schema["$defs"]
     return {
         **schemas,
-        "OcrForm": _form("OcrForm", schemas.pop("OcrOptions")),
-        "JobForm": _form("JobForm", schemas.pop("JobOptions")),
+        **{title: _form(title, schemas.pop(options.__name__)) for title, options in _FORMS.items()},
     }
 
 
@@ -267,5 +291,5 @@ def _form(title: str, options: dict[str, Any]) -> dict[str, Any]:
             "file": {"type": "string", "format": "binary", "description": "A PDF or a picture."},
             **options["properties"],
         },
-        "required": ["file"],
+        "required": ["file", *options.get("required", ())],
     }

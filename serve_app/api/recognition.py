@@ -18,6 +18,7 @@ from serve_app.reading import (
     PageDone,
     PageEvent,
     PageFailed,
+    PageStarted,
     Reader,
     Writing,
 )
@@ -101,7 +102,6 @@ async def events(
         options.format is not None and options.format.has_figures
     )
     request = PageRequest(options.task, options.prompt, options.crop, options.dpi, keep_image=figures)
-    missing = dict.fromkeys(recognition.pages)
     reading = reader.read(
         recognition.held,
         recognition.pages,
@@ -112,6 +112,22 @@ async def events(
         writing=writing,
         caller=caller,
     )
+    async with aclosing(ends(reading, recognition, deadline=deadline)) as checked:
+        async for event in checked:
+            yield event
+
+
+async def ends(
+    reading: AsyncGenerator[PageEvent, None], recognition: Recognition, *, deadline: float | None = None
+) -> AsyncGenerator[PageEvent, None]:
+    """Pass a reading's events on, and see to it that each page ends in one `PageDone` or `PageFailed`.
+
+    Args:
+        reading: of the pages; closed with this generator.
+        recognition: what `begin` gave.
+        deadline: on the event loop's clock.
+    """
+    missing = dict.fromkeys(recognition.pages)
     async with aclosing(reading):
         while missing:
             event = await _next(reading, deadline)
@@ -124,7 +140,7 @@ async def events(
                     missing.pop(result.index)
                 case PageFailed(index):
                     missing.pop(index)
-                case PageDelta():
+                case PageStarted() | PageDelta():
                     pass
             yield event
 

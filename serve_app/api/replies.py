@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import AsyncIterator, Container
+from dataclasses import replace
 
 from deployments.errors import OcrError
-from deployments.postprocess import figures, markdown
+from deployments.postprocess import figures, markdown, webpage
+from deployments.postprocess.turning import turned_size
 from deployments.types import Block, BlockType, Box, DocumentInfo, Figure, PageResult
 from serve_app.api.errors import page_error
 from serve_app.api.schemas import (
@@ -16,9 +18,11 @@ from serve_app.api.schemas import (
     PageConfidence,
     PageImage,
     PageTable,
+    StreamBlock,
+    StreamPage,
     UsageInfo,
 )
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, PageStarted
 
 DEFAULT_DPI = 72
 """Reported for a picture that states no resolution: Mistral's clients require a number."""
@@ -68,6 +72,8 @@ class ReplyWriter:
             dimensions=Dimensions(dpi=result.dpi or DEFAULT_DPI, height=result.height, width=result.width),
             finish_reason=result.generation.finish_reason,
         )
+        if result.rotation:
+            page.rotation = result.rotation
         if self._table_format is not None:
             page.tables = [
                 PageTable(id=table.id, content=table.html, format=self._table_format.value)
@@ -89,6 +95,24 @@ class ReplyWriter:
                 minimum_page_confidence_score=result.generation.confidence,
             )
         return page
+
+    def start(self, event: PageStarted) -> StreamPage:
+        """Write that a page begins, with its size as it was sent."""
+        page = event.page
+        width, height = turned_size(page.rotation, page.width, page.height)
+        return StreamPage(
+            index=page.index,
+            attempt=event.attempt,
+            dimensions=Dimensions(dpi=page.dpi or DEFAULT_DPI, height=height, width=width),
+            rotation=page.rotation,
+        )
+
+    def live_block(self, event: PageStarted, number: int, block: Block) -> StreamBlock:
+        """Write a block of a page that is still being written; a figure has no name yet."""
+        dimensions = self.start(event).dimensions
+        whole = Box(0, 0, dimensions.width, dimensions.height)
+        written = self._written(replace(block, image_id=None), block.type, whole)
+        return StreamBlock(index=event.page.index, attempt=event.attempt, number=number, block=written)
 
     def failed_page(self, index: int, error: OcrError) -> OcrPage:
         """Write a page that could not be read."""
@@ -118,6 +142,14 @@ class ReplyWriter:
             if not block.content:
                 return None
             type_ = BlockType.TEXT
+        written = self._written(block, type_, whole)
+        if type_ is BlockType.IMAGE:
+            written.image_id = block.image_id
+        if block.table_id is not None and self._table_format is not None:
+            written.table_id = markdown.table_name(block.table_id, self._table_format)
+        return written
+
+    def _written(self, block: Block, type_: BlockType, whole: Box) -> PageBlock:
         x1, y1, x2, y2 = block.box or whole
         content = block.content
         if type_ is BlockType.TABLE:
@@ -131,10 +163,8 @@ class ReplyWriter:
             bottom_right_x=x2,
             bottom_right_y=y2,
         )
-        if type_ is BlockType.IMAGE:
-            written.image_id = block.image_id
-        if block.table_id is not None and self._table_format is not None:
-            written.table_id = markdown.table_name(block.table_id, self._table_format)
+        if self._options.include_html:
+            written.html = "".join(webpage.block_parts(block, {}))
         return written
 
 
@@ -151,7 +181,7 @@ async def collect(events: AsyncIterator[PageEvent], writer: ReplyWriter, info: D
                 pages.append(writer.page(result))
             case PageFailed(index, error):
                 pages.append(writer.failed_page(index, error))
-            case PageDelta():
+            case PageStarted() | PageDelta():
                 pass
     if writer.pages_read == 0 and writer.first_error is not None:
         raise writer.first_error

@@ -17,15 +17,24 @@ from serve_app.api.disconnects import unless_disconnected
 from serve_app.api.downloads import download
 from serve_app.api.replies import ReplyWriter, collect
 from serve_app.api.request_log import note
-from serve_app.api.schemas import Health, ModelCard, ModelList, OcrOptions, OcrReply, Readiness, dump
+from serve_app.api.schemas import (
+    Health,
+    ModelCard,
+    ModelList,
+    OcrOptions,
+    OcrReply,
+    OcrRequest,
+    Readiness,
+    dump,
+)
 from serve_app.api.settings import ApiSettings
 from serve_app.api.status import ServiceStatus
 from serve_app.api.streaming import EventStream, stream_events
 from serve_app.api.uploads import Upload, read_upload
 from serve_app.fetching import Fetcher
 from serve_app.formats import ResultFormat, accepted
+from serve_app.printing import Printer
 from serve_app.reading import Reader
-from serve_app.searchable_pdf import SearchablePdfs
 
 router = APIRouter()
 
@@ -41,7 +50,7 @@ class Service:
         admission: of documents.
         limits: of callers.
         fetcher: of documents at addresses.
-        pdfs: makes searchable PDFs.
+        printer: makes files of documents' own pages.
         began: unix time.
     """
 
@@ -51,7 +60,7 @@ class Service:
     admission: Admission
     limits: CallerLimits
     fetcher: Fetcher
-    pdfs: SearchablePdfs
+    printer: Printer
     began: int
 
     @property
@@ -101,7 +110,9 @@ async def ocr(request: Request, service: ServiceOf) -> Response:
     read.
     """
     deadline = asyncio.get_running_loop().time() + service.settings.request_timeout_s
-    upload = await read_upload(request, service.settings, service.fetcher, deadline)
+    upload = await read_upload(
+        request, service.settings, service.fetcher, deadline, form=OcrOptions, body=OcrRequest
+    )
     upload = replace(upload, options=_with_format(upload.options, request.headers.get("accept", "")))
     return await unless_disconnected(request.receive, _reply(request, service, upload, deadline))
 
@@ -121,7 +132,7 @@ def _with_format(options: OcrOptions, accept: str) -> OcrOptions:
     return options.model_copy(update={"format": accepted(accept)})
 
 
-async def _reply(request: Request, service: Service, upload: Upload, deadline: float) -> Response:
+async def _reply(request: Request, service: Service, upload: Upload[OcrOptions], deadline: float) -> Response:
     options = upload.options
     work = await recognition.begin(
         service.reader, upload.document, options, service.settings.max_pages_per_request, deadline
@@ -140,7 +151,7 @@ async def _reply(request: Request, service: Service, upload: Upload, deadline: f
     if options.stream:
         return EventStream(stream_events(events, work, writer, service.settings))
     if options.format not in (None, ResultFormat.JSON):
-        return await download(events, work, options.format, upload.name, service.pdfs, deadline)
+        return await download(events, work, options.format, upload.name, service.printer, deadline)
     reply = await collect(events, writer, work.info)
     note(request.scope, pages_read=writer.pages_read)
     return Response(dump(reply), media_type="application/json")

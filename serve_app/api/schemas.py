@@ -5,6 +5,7 @@ them, so that its clients work unchanged; what is ours stands beside them. Repli
 that were not asked for: dump them with `exclude_unset`.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +23,9 @@ from deployments.errors import InvalidRequest
 from deployments.types import MAX_PROMPT_CHARS, BlockType, FinishReason, Task
 from serve_app.api import page_ranges
 from serve_app.formats import ResultFormat
+
+MAX_RAW_CHARS = 200_000
+"""Several times what 8,192 tokens write."""
 
 TableFormatName = Literal["markdown", "html"]
 
@@ -84,10 +88,22 @@ class OcrOptions(_Request):
     dpi: int = Field(144, ge=36, le=600, description="Dots per inch at which PDF pages are drawn.")
     format: ResultFormat | None = Field(
         None,
-        description="What the reply is: `json`, or a file of Markdown, HTML, zip or searchable PDF; by "
+        description="What the reply is: `json`; a file of `markdown`, `html` or `zip`; a searchable `pdf`; "
+        "`layout_pdf` or, for one page, `png` with the blocks' boxes; the tables as `csv` or `xlsx`. By "
         "default what the header Accept asks for, else JSON.",
     )
     stream: bool = Field(False, description="Reply with server-sent events as pages are read.")
+    stream_blocks: bool = Field(
+        False, description="With a stream: tell of pages that begin, and of each block as it closes."
+    )
+    merge: bool = Field(
+        False,
+        description="In files of Markdown, HTML and zip: drop running heads and feet, join paragraphs and "
+        "tables that go on over a page, level headings.",
+    )
+    include_html: bool = Field(
+        False, description="Add each block as HTML that is safe to show, formulas as MathML."
+    )
     include_raw: bool = Field(False, description="Add the text as the model wrote it.")
     include_blocks: bool = Field(True, description="Add the blocks with their boxes.")
     include_image_base64: bool | None = Field(None, description="Add figures as data URIs of PNG.")
@@ -174,6 +190,54 @@ class OcrRequest(OcrOptions):
     document: DocumentReference
 
 
+class WrittenPage(_Request):
+    """What the engine once wrote for a page, as `raw` of a reply has it."""
+
+    index: int = Field(ge=0, lt=10**9)
+    raw: str = Field(max_length=MAX_RAW_CHARS)
+
+
+def _from_text(value: object) -> object:
+    """Read a form's field, which holds JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise InvalidRequest("The field written must be a list in JSON.", "written") from None
+
+
+class ExportOptions(OcrOptions):
+    """What was written for a document's pages, and the file to make of it."""
+
+    written: Annotated[list[WrittenPage], BeforeValidator(_from_text)] = Field(
+        min_length=1,
+        max_length=1_000,
+        description="The pages with their `raw` text; in a form, as JSON.",
+        examples=['[{"index": 0, "raw": "…"}]'],
+    )
+
+
+class ExportRequest(OcrRequest, ExportOptions):
+    """A file to make, in JSON."""
+
+
+class PictureOptions(_Request):
+    """Which pages to draw, and how large."""
+
+    pages: Pages = Field(None, description="Pages to draw, from 0; the first 24 by default.")
+    dpi: int = Field(144, ge=36, le=600, description="Dots per inch at which pages would be read.")
+    side: int = Field(
+        1_000, ge=32, le=2_400, description="Most pixels of the pictures' longer side; none is made larger."
+    )
+
+
+class PictureRequest(PictureOptions):
+    """Pages to draw, in JSON."""
+
+    document: DocumentReference
+
+
 class JobOptions(OcrOptions):
     """How a job's document is read, and whom to tell."""
 
@@ -185,6 +249,27 @@ class JobOptions(OcrOptions):
 
 class JobRequest(OcrRequest, JobOptions):
     """A job in JSON."""
+
+
+class DocumentStart(BaseModel):
+    """The event `document`: what the document is, and which of its pages will come."""
+
+    media_type: str
+    page_count: int
+    pages: list[int]
+
+
+class DrawnPage(BaseModel):
+    """The event `page`: a page to look at, or why there is none."""
+
+    index: int
+    dimensions: "Dimensions | None" = None
+    image: str | None = Field(None, description="A data URI of JPEG; the page as it was sent.")
+    error: "PageError | None" = None
+
+
+class PicturesDone(BaseModel):
+    """The event `done`."""
 
 
 class Dimensions(BaseModel):
@@ -227,6 +312,7 @@ class PageBlock(PlacedBox):
     content: str
     image_id: str | None = None
     table_id: str | None = None
+    html: str | None = None
 
 
 class PageConfidence(BaseModel):
@@ -253,6 +339,11 @@ class OcrPage(BaseModel):
     markdown: str
     images: list[PageImage]
     dimensions: Dimensions | None
+    rotation: int | None = Field(
+        None,
+        description="Degrees clockwise by which the page was turned to be read, if any. Boxes are those of "
+        "the page as it was sent; `raw` and the figures' pictures are of the turned page.",
+    )
     tables: list[PageTable] | None = None
     header: str | None = None
     footer: str | None = None
@@ -286,6 +377,24 @@ class StreamStart(BaseModel):
     model: str
     pages: list[int]
     doc_size_bytes: int
+
+
+class StreamPage(BaseModel):
+    """The event `page.start`: an engine has the page; a higher `attempt` begins it anew."""
+
+    index: int
+    attempt: int
+    dimensions: Dimensions
+    rotation: int
+
+
+class StreamBlock(BaseModel):
+    """The event `page.block`: a block that closed, with its number from 0; `page.done` has the last word."""
+
+    index: int
+    attempt: int
+    number: int
+    block: PageBlock
 
 
 class StreamDelta(BaseModel):

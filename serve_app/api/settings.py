@@ -54,7 +54,7 @@ class ApiSettings(BaseModel):
     request_timeout_s: float = Field(600, gt=0, description="Longest time for one request, upload included.")
     heartbeat_s: float = Field(15, gt=0, description="A silent stream gets a comment line that often.")
     delta_interval_s: float = Field(0.1, ge=0, description="Text of a stream is gathered for that long.")
-    max_pdf_processes: int = Field(2, ge=1, description="Searchable PDFs in the making at once.")
+    max_pdf_processes: int = Field(2, ge=1, description="PDFs and pictures of pages in the making at once.")
     fetch: FetchSettings = Field(default_factory=FetchSettings)
     unavailable_retry_s: int = Field(5, ge=1, description="`Retry-After` while no engine is ready.")
 

@@ -11,12 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from serve_app.api.disconnects import unless_disconnected
 from serve_app.api.errors import error_reply
+from serve_app.api.live_blocks import LiveBlocks
 from serve_app.api.recognition import Recognition
 from serve_app.api.replies import ReplyWriter
 from serve_app.api.request_log import note
 from serve_app.api.schemas import StreamDelta, StreamDone, StreamStart, dump
 from serve_app.api.settings import ApiSettings
-from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed
+from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, PageStarted
 
 HEARTBEAT = ": still at work\n\n"
 
@@ -77,6 +78,7 @@ async def stream_events(
     """
     clock = asyncio.get_running_loop().time
     gathered = _Gathered(settings.delta_interval_s)
+    live = LiveBlocks() if recognition.options.stream_blocks else None
     info = recognition.info
 
     def patience() -> float:
@@ -90,11 +92,26 @@ async def stream_events(
             match event:
                 case None:
                     yield gathered.take() or HEARTBEAT
+                case PageStarted():
+                    if live is not None:
+                        live.start(event)
+                        yield gathered.take(event.page.index) + server_sent_event(
+                            "page.start", writer.start(event)
+                        )
                 case PageDelta():
                     gathered.add(event, clock())
-                    if gathered.due is not None and gathered.due <= clock():
+                    blocks = [] if live is None else list(live.add(event))
+                    if blocks:
+                        # What a block was made of comes before it.
+                        yield gathered.take(event.index) + "".join(
+                            server_sent_event("page.block", writer.live_block(started, number, block))
+                            for started, number, block in blocks
+                        )
+                    elif gathered.due is not None and gathered.due <= clock():
                         yield gathered.take()
                 case PageDone(result):
+                    if live is not None:
+                        live.end(result.index)
                     yield gathered.take(result.index) + server_sent_event("page.done", writer.page(result))
                 case PageFailed(index, error):
                     yield gathered.take(index) + server_sent_event(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
@@ -15,21 +15,22 @@ from starlette.requests import Request
 from deployments.errors import DocumentTooLarge, InvalidRequest, ProcessingTimeout, UnsupportedMediaType
 from serve_app.api.documents import referenced_document
 from serve_app.api.errors import invalid_request
-from serve_app.api.schemas import OcrOptions, OcrRequest
 from serve_app.api.settings import ApiSettings
 from serve_app.fetching import Fetcher
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 _MAX_FORM_FIELDS = 64
+_MAX_FIELD_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(Generic[OptionsT]):
     """A document, how it is to be read, and its name where the request says one."""
 
     document: bytes
-    options: OcrOptions
+    options: OptionsT
     name: str | None = None
 
 
@@ -39,9 +40,10 @@ async def read_upload(
     fetcher: Fetcher,
     deadline: float,
     *,
-    form: type[OcrOptions] = OcrOptions,
-    body: type[OcrRequest] = OcrRequest,
-) -> Upload:
+    form: type[OptionsT],
+    body: type[OptionsT],
+    room: int = 0,
+) -> Upload[OptionsT]:
     """Read a request's body.
 
     Args:
@@ -50,7 +52,8 @@ async def read_upload(
         fetcher: of documents that the body names by their address.
         deadline: on the event loop's clock.
         form: what the fields of a form must be.
-        body: what JSON must be.
+        body: what JSON must be: the same, and a `document`.
+        room: bytes that the fields of a form may have beyond the usual.
 
     Raises:
         UnsupportedMediaType: the body is neither JSON nor multipart/form-data.
@@ -61,11 +64,12 @@ async def read_upload(
     async with within(deadline):
         match _media_type(request):
             case b"multipart/form-data":
-                return await _from_form(request, settings, form)
+                return await _from_form(request, settings, form, room)
             case b"application/json":
                 parsed = await read_json(request, body, settings)
-                document = await referenced_document(parsed.document, settings.max_document_bytes, fetcher)
-                return Upload(document, parsed, parsed.document.name)
+                reference = cast(Any, parsed).document
+                document = await referenced_document(reference, settings.max_document_bytes, fetcher)
+                return Upload(document, parsed, reference.name)
     raise UnsupportedMediaType(
         "Send the document as multipart/form-data with the field `file`, or as application/json."
     )
@@ -127,10 +131,16 @@ def _too_large(limit: int) -> DocumentTooLarge:
     )
 
 
-async def _from_form(request: Request, settings: ApiSettings, model: type[OcrOptions]) -> Upload:
-    limit = settings.max_form_bytes
+async def _from_form(
+    request: Request, settings: ApiSettings, model: type[OptionsT], room: int
+) -> Upload[OptionsT]:
+    limit = settings.max_form_bytes + room
     parser = MultiPartParser(
-        request.headers, _limited(request, limit), max_files=1, max_fields=_MAX_FORM_FIELDS
+        request.headers,
+        _limited(request, limit),
+        max_files=1,
+        max_fields=_MAX_FORM_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES + room,
     )
     parser.spool_max_size = limit  # the file stays in memory: the limit on the body bounds it
     try:

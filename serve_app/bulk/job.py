@@ -26,6 +26,7 @@ from deployments.model.selection import EngineChoice, choose_engine, create_engi
 from deployments.types import PageRequest
 from serve_app.bulk import journal, record
 from serve_app.bulk.cluster import pages_in_flight, scale_for
+from serve_app.bulk.exporting import Exports
 from serve_app.bulk.manifest import digest, read_manifest
 from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
@@ -38,6 +39,7 @@ from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.store import Store
 from serve_app.cluster import cluster_resources, connected
+from serve_app.formats import ResultFormat
 from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
 
@@ -66,6 +68,7 @@ class JobOptions:
         request: how pages are read where the manifest says nothing else.
         images: whether figures are cut out and written.
         markdown: whether each document's Markdown is written as a file too.
+        exports: formats in which each document is written as a file too.
         gpu_hour_price: for the report.
         retry_failed: whether pages and documents that failed or ran away are read again.
         overwrite: whether to delete what another job left in the folder.
@@ -76,6 +79,7 @@ class JobOptions:
     request: PageRequest
     images: bool = False
     markdown: bool = False
+    exports: tuple[str, ...] = ()
     gpu_hour_price: float | None = None
     retry_failed: bool = False
     overwrite: bool = False
@@ -130,7 +134,8 @@ def _run(
         finally:
             run.save()
         index = journal.read_index(store, manifest["doc_id"])
-        layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images)
+        exports = Exports(tuple(map(ResultFormat, options.exports)), settings.limits.max_bytes)
+        layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images, exports)
         tally = write_outputs(store, entries(manifest, index, settings.limits), layout)
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
         write_report(store, report)
@@ -205,6 +210,7 @@ def _plan(
             choice.takes,
             settings.model.vllm.model,
             settings.model.vllm.revision,
+            settings.orientation,
         ),
         ladder=settings.reading.ladder,
         store=store,

@@ -16,6 +16,7 @@ from deployments.errors import OcrError
 from deployments.postprocess import exports
 from deployments.preprocess.settings import DocumentLimits
 from serve_app.api import page_ranges
+from serve_app.bulk.exporting import Exports, write_exports
 from serve_app.bulk.journal import Index, parquet, read_part
 from serve_app.bulk.pages import WHOLE_DOCUMENT, file_name, page_id
 from serve_app.bulk.rows import DOCUMENTS, FAILED, OK, PAGES, PARTIAL, RUNAWAY, STAGES, page_result
@@ -85,11 +86,13 @@ class Layout:
         rows_per_file: pages after which a file ends, at a document's end.
         markdown: whether each document's Markdown is a file too.
         images: whether figures were written, so that Markdown links them.
+        exports: other files of each document.
     """
 
     rows_per_file: int
     markdown: bool
     images: bool
+    exports: Exports = field(default_factory=Exports)
 
 
 def entries(manifest: pa.Table, index: Index, limits: DocumentLimits) -> Iterator[Entry]:
@@ -203,7 +206,7 @@ def _count(tally: Tally, row: dict[str, Any]) -> None:
 
 
 def _document(store: Store, entry: Entry, rows: list[dict[str, Any]], layout: Layout) -> dict[str, Any]:
-    """Return a document's row, and write its Markdown if that is wanted."""
+    """Return a document's row, and write the files that are wanted of it."""
     counts = Counter(row["status"] for row in rows if row["page"] is not None)
     read = [row for row in rows if row["status"] != FAILED]
     error = next((row for row in rows if row["error_code"] is not None), None)
@@ -212,6 +215,7 @@ def _document(store: Store, entry: Entry, rows: list[dict[str, Any]], layout: La
         text = _markdown(entry.doc_id, read, images=layout.images)
         if layout.markdown:
             store.write(f"markdown/{file_name(entry.doc_id)}.md", text.encode())
+        write_exports(store, entry.doc_id, entry.uri, read[0]["page_count"], read, layout.exports)
     return {
         "doc_id": entry.doc_id,
         "uri": entry.uri,

@@ -5,12 +5,13 @@ worker has one, for as long as it lives.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployments.preprocess.documents import inspect
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
-from deployments.preprocess.settings import DocumentLimits, SandboxSettings, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
 from deployments.tokenizer import find_tokenizer, load_tokenizer
 from deployments.types import DocumentInfo, EngineInput
 
@@ -25,6 +26,7 @@ class Preparation:
     takes: EngineInput
     model: str
     revision: str | None
+    orientation: OrientationSettings = field(default_factory=OrientationSettings)
 
     def preprocessor(self) -> Preprocessor:
         """Return this process's own, made once: reading the tokenizer takes a while."""
@@ -56,4 +58,6 @@ def _sandbox(spec: Preparation) -> Sandbox | None:
 def _preprocessor(spec: Preparation) -> Preprocessor:
     takes_views = spec.takes is EngineInput.VIEWS
     tokenizer = load_tokenizer(find_tokenizer(spec.model, spec.revision)) if takes_views else None
-    return Preprocessor(spec.limits, spec.views, spec.takes, tokenizer, _sandbox(spec))
+    return Preprocessor(
+        spec.limits, spec.views, spec.takes, tokenizer, _sandbox(spec), find_orientation(spec.orientation)
+    )

@@ -14,6 +14,7 @@ from deployments.types import (
     FinishReason,
     Generation,
     PageResult,
+    Table,
 )
 from serve_app.bulk.pages import WHOLE_DOCUMENT, page_id
 
@@ -45,6 +46,7 @@ PAGES = pa.schema(
         ("blocks", pa.list_(_BLOCK)),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("rotation", pa.int32()),
         ("finish_reason", pa.string()),
         ("prompt_tokens", pa.int32()),
         ("output_tokens", pa.int32()),
@@ -58,8 +60,9 @@ PAGES = pa.schema(
     ]
 )
 """`pages/*.parquet`: `page` counts from 0, and is null in the one row of a document that can't be read; boxes
-are in pixels of the page image, null where the model gave none; `attempts` is null where no engine had the
-page; `seconds` is that of all stages."""
+are in pixels of the page as it was sent, null where the model gave none; `rotation` is by how many degrees
+clockwise it was turned to be read; `attempts` is null where no engine had the page; `seconds` is that of all
+stages."""
 
 STAGES = ("fetch", "prepare", "engine", "postprocess")
 
@@ -126,6 +129,7 @@ def result_row(
         "blocks": [_block_row(block) for block in result.blocks],
         "width": result.width,
         "height": result.height,
+        "rotation": result.rotation,
         "finish_reason": generation.finish_reason.value,
         "prompt_tokens": generation.prompt_tokens,
         "output_tokens": generation.output_tokens,
@@ -182,7 +186,7 @@ def _block_row(block: Block) -> dict[str, Any]:
 
 
 def page_result(row: dict[str, Any]) -> PageResult:
-    """Return what a row of a page that was read says, for the exports; tables and dpi are not in it."""
+    """Return what a row of a page that was read says, for the exports; the dpi is not in it."""
     blocks = tuple(_block(block) for block in row["blocks"])
     return PageResult(
         index=row["page"],
@@ -192,11 +196,12 @@ def page_result(row: dict[str, Any]) -> PageResult:
         markdown=row["markdown"],
         blocks=blocks,
         figures=tuple(Figure(block.image_id, block.box) for block in blocks if block.image_id and block.box),
-        tables=(),
+        tables=tuple(Table(block.table_id, block.content) for block in blocks if block.table_id),
         header=None,
         footer=None,
         generation=Generation(row["raw"], FinishReason(row["finish_reason"])),
         attempts=row["attempts"],
+        rotation=row["rotation"] or 0,
     )
 
 

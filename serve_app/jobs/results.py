@@ -1,7 +1,7 @@
 """A job's result from its stored pages, in any format.
 
-JSON, Markdown and a web page are written page by page: one page is in memory at a time. A zip file
-takes the text of all pages, and a PDF the document as well; both are gathered in temporary files.
+JSON, Markdown and a web page are written page by page: one page is in memory at a time, unless they are
+merged. A zip file and the tables take the text of all pages, and a PDF the document as well.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from serve_app.api.schemas import OcrPage, dump
 from serve_app.formats import ResultFormat, text_pieces, write
 from serve_app.jobs.models import JobRecord, StoredPage
 from serve_app.jobs.store import JobStore
-from serve_app.searchable_pdf import SearchablePdfs
+from serve_app.printing import Printer
 
 _CHUNK_BYTES = 256 * 1024
 
 
 async def result(
-    store: JobStore, record: JobRecord, format_: ResultFormat, searchable: SearchablePdfs
+    store: JobStore, record: JobRecord, format_: ResultFormat, printer: Printer
 ) -> Iterator[bytes]:
     """Return the pieces of a result; iterate in a thread: a piece may take a page from the storage.
 
@@ -32,21 +32,22 @@ async def result(
         store: where the pages are.
         record: of the job.
         format_: of the result.
-        searchable: makes PDFs.
+        printer: makes files of the document's own pages.
 
     Raises:
-        OcrError: no PDF can be made of the document.
+        OcrError: the document is such that no file of this format can be made.
     """
     match format_:
         case ResultFormat.JSON:
             return _json(record, _pages(store, record))
         case ResultFormat.MARKDOWN | ResultFormat.HTML:
             return text_pieces(format_, _results(store, record), selection(record.options))
-        case ResultFormat.ZIP:
-            return _pieces(await asyncio.to_thread(_zip, store, record))
-        case ResultFormat.PDF:
-            results, document = await asyncio.to_thread(_for_pdf, store, record)
-            return iter([await searchable.make(document, _info(record), record.options.dpi, results)])
+        case ResultFormat.ZIP | ResultFormat.CSV | ResultFormat.XLSX:
+            return _pieces(await asyncio.to_thread(_gathered, format_, store, record))
+        case ResultFormat.PDF | ResultFormat.LAYOUT_PDF | ResultFormat.PNG:
+            results, document = await asyncio.to_thread(_for_printing, store, record)
+            dpi = record.options.dpi
+            return iter([await printer.make(format_, document, _info(record), dpi, results)])
 
 
 def _pages(store: JobStore, record: JobRecord) -> Iterator[StoredPage]:
@@ -79,10 +80,10 @@ def _info(record: JobRecord) -> DocumentInfo:
     return DocumentInfo(kind, record.media_type, record.page_count, record.size_bytes)
 
 
-def _zip(store: JobStore, record: JobRecord) -> IO[bytes]:
+def _gathered(format_: ResultFormat, store: JobStore, record: JobRecord) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - `_pieces` closes it
     try:
-        write(file, ResultFormat.ZIP, _results(store, record), selection(record.options))
+        write(file, format_, _results(store, record), selection(record.options))
     except BaseException:
         file.close()
         raise
@@ -90,7 +91,7 @@ def _zip(store: JobStore, record: JobRecord) -> IO[bytes]:
     return file
 
 
-def _for_pdf(store: JobStore, record: JobRecord) -> tuple[list[PageResult], bytes]:
+def _for_printing(store: JobStore, record: JobRecord) -> tuple[list[PageResult], bytes]:
     """The pages without their figures' bytes, which would all be in memory at once, and the document."""
     read = (page.result for page in _pages(store, record) if page.result is not None)
     results = [

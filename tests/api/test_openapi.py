@@ -28,7 +28,15 @@ async def test_the_document_is_the_snapshot(client: httpx.AsyncClient) -> None:
 async def test_every_route_has_an_example(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     jobs = {f"/v1/jobs{rest}" for rest in ("", "/{id}", "/{id}/events", "/{id}/result")}
-    others = {"/v1/ocr", "/v1/chat/completions", "/healthz", "/readyz", "/v1/models"}
+    others = {
+        "/v1/ocr",
+        "/v1/chat/completions",
+        "/healthz",
+        "/readyz",
+        "/v1/models",
+        "/v1/pages",
+        "/v1/exports",
+    }
     assert set(document["paths"]) == others | jobs
     for path, methods in document["paths"].items():
         for operation in methods.values():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pymupdf
 import pytest
 
 from deployments.errors import InvalidRequest
@@ -67,7 +68,9 @@ def mixed(tmp_path: Path) -> str:
 
 
 def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_path: Path) -> None:
-    report = run(mixed, images=True, markdown=True, gpu_hour_price=2.0)
+    report = run(
+        mixed, images=True, markdown=True, exports=("html", "layout_pdf", "xlsx"), gpu_hour_price=2.0
+    )
     pages = {row["page_id"]: row for row in read_table(tmp_path / "out" / "pages")}
     documents = {row["doc_id"]: row for row in read_table(tmp_path / "out" / "documents")}
 
@@ -119,6 +122,11 @@ def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_p
     link = "../images/short.pdf/page-0003-img-0.png"
     assert f"({link})" in text
     assert (tmp_path / "out" / "markdown" / link).resolve().read_bytes().startswith(b"\x89PNG")
+    assert "Page 2 of 320x120" in (tmp_path / "out" / "html" / "short.pdf.html").read_text()
+    assert (tmp_path / "out" / "xlsx" / "picture.png_tables.xlsx").read_bytes().startswith(b"PK")
+    with pymupdf.open(tmp_path / "out" / "layout_pdf" / "short.pdf_layouts.pdf") as layouts:
+        assert "1 title" in layouts[2].get_text()
+    assert not (tmp_path / "out" / "html" / "broken.pdf.html").exists()
 
 
 def test_a_page_is_the_same_online_and_in_bulk(run: RunJob, tmp_path: Path) -> None:

@@ -3,21 +3,25 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.errors import CorruptDocument, CorruptPage, GenerationFailed
+from deployments.types import Generation, PageRequest
 from serve_app.api.schemas import OcrOptions, OcrReply
 from serve_app.client import ServiceClient
 from serve_app.convert import ConversionReport, convert
 from serve_app.converter import Converter
+from serve_app.formats import ResultFormat
 from serve_app.local_converter import LocalConverter
+from serve_app.reading import PageDone
 from tests.fake_engine import FakeEngine
-from tests.fakes import PNG, FakeReader, make_app, serving
+from tests.fakes import PNG, FakeReader, make_app, page_result, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +206,38 @@ async def test_a_bar_over_pages(
     options = OcrOptions.model_validate({"include_image_base64": True})
     await convert(files, tmp_path / "out", converter, options, max_bytes=1000, progress=True)
     assert "6/6" in capsys.readouterr().err
+
+
+class RebuildingReader(FakeReader):
+    """Gives a page for each text, with the text as a table's cell."""
+
+    async def rebuild(
+        self, document: bytes, texts: Mapping[int, Generation], request: PageRequest, **_: Any
+    ) -> AsyncIterator[PageDone]:
+        for index, generation in texts.items():
+            yield PageDone(replace(page_result(index), generation=generation))
+
+
+async def test_other_files_are_made_of_what_was_read(files: list[Path], tmp_path: Path) -> None:
+    reader = RebuildingReader(page_count=2)
+    async with serving(make_app(reader)) as address:
+        for name, converter in (
+            ("here", LocalConverter(reader, FakeEngine(), max_pages=100)),
+            ("there", ServiceClient(address)),
+        ):
+            asked = OcrOptions(include_raw=True)
+            report = await convert(
+                files[:1],
+                tmp_path / name,
+                converter,
+                asked,
+                max_bytes=1000,
+                progress=False,
+                formats=[ResultFormat.HTML, ResultFormat.CSV],
+            )
+            await converter.close()
+            assert report.exit_code == 0
+    for name in ("x.html", "x_tables.csv"):
+        here, there = (tmp_path / place / "x" / name for place in ("here", "there"))
+        assert here.read_bytes() == there.read_bytes()
+    assert "2024,7" in here.read_text()

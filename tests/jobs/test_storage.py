@@ -14,14 +14,14 @@ from serve_app.formats import ResultFormat
 from serve_app.jobs.models import JobState, StoredPage
 from serve_app.jobs.results import result
 from serve_app.jobs.store import JobStore
-from serve_app.searchable_pdf import SearchablePdfs
+from serve_app.printing import Printer
 from tests.fakes import page_result
 from tests.jobs.fakes import DOCUMENT, FakeSource, ended, new_record, running
 from tests.s3_server import s3_bucket
 
 pytestmark = pytest.mark.anyio
 
-NO_PDFS = SearchablePdfs(1)
+NO_PDFS = Printer(1)
 
 
 @pytest.fixture(scope="module")

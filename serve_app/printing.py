@@ -1,7 +1,8 @@
-"""Searchable PDFs, each made in a process of its own: whatever a document does to MuPDF ends that alone.
+"""Files made of a document's own pages: searchable PDFs, layout PDFs, and pictures of pages with boxes.
 
-The process is this module: it reads what it needs from standard input, pickled by its parent, and writes
-the PDF to standard output.
+Each is made in a process of its own: whatever a document does to MuPDF ends that alone. The process is
+this module: it reads what it needs from standard input, pickled by its parent, and writes the file to
+standard output.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deployments.errors import InvalidDocument
-from deployments.postprocess import pdfs
+from deployments.errors import InvalidDocument, InvalidRequest
+from deployments.postprocess import drawing, pdfs
 from deployments.preprocess.documents import Document
 from deployments.preprocess.settings import DocumentLimits
 from deployments.types import DocumentInfo, DocumentKind, PageResult
+from serve_app.formats import ResultFormat
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +36,15 @@ MAX_PIXELS = 178_956_970
 class _Order:
     """What a process is to make."""
 
+    format: ResultFormat
     document: bytes
     info: DocumentInfo
     dpi: int
     results: list[PageResult]
 
 
-class SearchablePdfs:
-    """Makes PDFs that look like their documents and can be searched.
+class Printer:
+    """Makes PDFs and pictures that look like their documents, with text or boxes added.
 
     Args:
         processes: most of them at once; others wait.
@@ -51,11 +54,17 @@ class SearchablePdfs:
         self._places = asyncio.Semaphore(processes)
 
     async def make(
-        self, document: bytes, info: DocumentInfo, dpi: int, results: Sequence[PageResult]
+        self,
+        format_: ResultFormat,
+        document: bytes,
+        info: DocumentInfo,
+        dpi: int,
+        results: Sequence[PageResult],
     ) -> bytes:
-        """Return a document with the text of its pages; cancelling ends the process.
+        """Return a document with the text of its pages, or their boxes; cancelling ends the process.
 
         Args:
+            format_: one of those that are printed.
             document: its bytes.
             info: what it is.
             dpi: at which its pages were read.
@@ -63,11 +72,18 @@ class SearchablePdfs:
 
         Raises:
             InvalidDocument: none can be made of it.
+            InvalidRequest: a picture of several pages is asked for.
         """
-        order = await asyncio.to_thread(pickle.dumps, _Order(document, info, dpi, list(map(_plain, results))))
+        if format_ is ResultFormat.PNG and len(results) != 1:
+            raise InvalidRequest(
+                "A picture holds one page: choose it with `pages`, or ask for layout_pdf.", "format"
+            )
+        order = await asyncio.to_thread(
+            pickle.dumps, _Order(format_, document, info, dpi, list(map(_plain, results)))
+        )
         async with self._places:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "serve_app.searchable_pdf"),
+                *(sys.executable, "-m", "serve_app.printing"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -80,8 +96,8 @@ class SearchablePdfs:
                     process.kill()
                     await process.wait()
         if process.returncode != 0:
-            logger.warning("no searchable PDF was made: the process ended with %d", process.returncode)
-            raise InvalidDocument("No PDF can be made of this document; ask for another format.")
+            logger.warning("no %s was made: the process ended with %d", format_, process.returncode)
+            raise InvalidDocument("No such file can be made of this document; ask for another format.")
         return pdf
 
 
@@ -91,19 +107,22 @@ def _plain(result: PageResult) -> PageResult:
 
 
 def _made(order: _Order) -> bytes:
-    if order.info.kind is DocumentKind.PDF:
-        return pdfs.searchable(order.results, source=order.document)
+    make = pdfs.layout if order.format is ResultFormat.LAYOUT_PDF else pdfs.searchable
+    if order.info.kind is DocumentKind.PDF and order.format is not ResultFormat.PNG:
+        return make(order.results, source=order.document)
     # What the service allows was looked at when the document was read.
     limits = DocumentLimits(
         max_bytes=len(order.document), max_pages=order.info.page_count, max_pixels=MAX_PIXELS
     )
     with Document.open(order.document, limits) as document:
         images = (document.render(result.index, order.dpi).pixels for result in order.results)
-        return pdfs.searchable(order.results, images=images)
+        if order.format is ResultFormat.PNG:
+            return drawing.draw_png(next(images), order.results[0].blocks)
+        return make(order.results, images=images)
 
 
 def main() -> None:
-    """Make one PDF."""
+    """Make one file."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
