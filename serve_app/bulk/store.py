@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +37,10 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     return _remote(scheme, rest.split("/", 1)[0]), rest.rstrip("/")
 
 
+GCS_RETRIES = timedelta(minutes=1)
+"""How long a request to Cloud Storage is sent again; PyArrow's own limit is a quarter of an hour."""
+
+
 @lru_cache(maxsize=1)
 def _local() -> fs.FileSystem:
     return fs.LocalFileSystem()
@@ -46,7 +51,11 @@ def _remote(scheme: str, bucket: str) -> fs.FileSystem:
     """One client a bucket: finding out a bucket's region takes a request."""
     if scheme == "gs" and (endpoint := os.environ.get("CLOUD_STORAGE_EMULATOR_ENDPOINT")):
         protocol, _, host = endpoint.partition("://")
-        return fs.GcsFileSystem(anonymous=True, scheme=protocol, endpoint_override=host)
+        return fs.GcsFileSystem(
+            anonymous=True, scheme=protocol, endpoint_override=host, retry_time_limit=GCS_RETRIES
+        )
+    if scheme == "gs":
+        return fs.GcsFileSystem(retry_time_limit=GCS_RETRIES)
     filesystem, _ = fs.FileSystem.from_uri(f"{scheme}://{bucket}")
     return filesystem
 

@@ -1,13 +1,15 @@
 """One Ray for all jobs of these tests."""
 
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gcp_storage_emulator.server import create_server
 
 from deployments.types import PageRequest
 from serve_app.bulk.job import JobOptions, run_job
@@ -30,16 +32,37 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def gs_bucket() -> Iterator[str]:
-    """A bucket on a Cloud Storage server of these tests' own."""
+    """A bucket on a Cloud Storage server of these tests' own.
+
+    In a process of its own: PyArrow opens an object with the interpreter lock held, which a server in this
+    process would need for its reply.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = create_server("127.0.0.1", port, in_memory=True, default_bucket="corpus")
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", f"http://127.0.0.1:{port}")
-        yield "gs://corpus"
-    server.stop()
+    where = ["--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "corpus"]
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", *where]
+    server = subprocess.Popen(command)  # noqa: S603 - our own interpreter
+    try:
+        limit = time.monotonic() + 60
+        while not _listens(port):
+            assert server.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", f"http://127.0.0.1:{port}")
+            yield "gs://corpus"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="package")
