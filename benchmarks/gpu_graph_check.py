@@ -36,7 +36,8 @@ from benchmarks.gpu.runner import hardware
 from benchmarks.gpu.settings import application_settings
 from benchmarks.gpu.spec import Phase, Spec
 from benchmarks.gpu.watch import Watch, first_gpu
-from serve_app.graph import APP_NAME, build_app, cluster_resources
+from serve_app.cluster import cluster_resources
+from serve_app.graph import APP_NAME, build_app
 
 STORE_BYTES = 24 * 10**9
 """1,280 pages of 13.8 MB under way are 17.7 GB."""

@@ -23,7 +23,8 @@ from benchmarks.gpu.load import Load, Visit, figures
 from benchmarks.gpu.ray_machine import ray_of_our_own, transport_ms
 from benchmarks.gpu.settings import application_settings
 from benchmarks.gpu.spec import Spec
-from serve_app.graph import APP_NAME, build_app, cluster_resources
+from serve_app.cluster import cluster_resources
+from serve_app.graph import APP_NAME, build_app
 
 
 def main() -> None:
