@@ -17,10 +17,10 @@ from serve_app.settings import Settings, load_settings
 
 
 def check_serve_config(file: Path) -> Settings:
-    """Return the settings of the application that a file would deploy.
+    """Return the settings of the first application that a file would deploy; those of all are looked at.
 
     Args:
-        file: YAML as `serve deploy` takes it, with one application.
+        file: YAML as `serve deploy` takes it.
 
     Raises:
         ConfigurationError: it can't be read, a key is unknown, or a value can't be; the message names each.
@@ -33,7 +33,7 @@ def check_serve_config(file: Path) -> Settings:
 
 
 def check_serve_tree(config: Any, name: str) -> Settings:
-    """Return the settings of the application in a tree as `serve deploy` takes it; see `check_serve_config`.
+    """Return the settings in a tree as `serve deploy` takes it; see `check_serve_config`.
 
     Args:
         config: the tree.
@@ -50,9 +50,10 @@ def check_serve_tree(config: Any, name: str) -> Settings:
     unknown = sorted(_unknown(ServeDeploySchema, config, ""))
     if unknown:
         raise ConfigurationError(f"{name} has keys that Serve would pass over: {', '.join(unknown)}.")
-    if len(known.applications) != 1:
-        raise ConfigurationError(f"{name} has {len(known.applications)} applications; this checks one.")
-    return load_settings(nested(known.applications[0].args))
+    if not known.applications:
+        raise ConfigurationError(f"{name} has no application.")
+    settings, *_ = [load_settings(nested(application.args)) for application in known.applications]
+    return settings
 
 
 def nested(args: dict[str, Any]) -> dict[str, Any]:

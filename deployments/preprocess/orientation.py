@@ -70,8 +70,11 @@ class Orientation:
             pixels: the page, uint8 of shape (height, width, 3).
 
         Returns:
-            0, 90, 180 or 270; 0 where the network is not sure, such as on a page without text.
+            0, 90, 180 or 270; 0 where the network is not sure, such as on a page without text, and for a
+            picture that would have to be enlarged for it: of those it is sure and wrong.
         """
+        if min(pixels.shape[:2]) < _SHORT_SIDE:
+            return 0
         cut = _cut(pixels)
         if self._scores(cut[None])[0, 0] >= self._sure:
             return 0

@@ -35,6 +35,7 @@ def test_where_the_application_believes_to_listen_is_where_serve_listens() -> No
         (("http_options", "prot"), r"http_options\.prot"),
         (("applications", 0, "route_prefx"), r"applications\[0\]\.route_prefx"),
         (("applications", 0, "args", "modle"), "modle"),
+        (("applications", 1, "args", "modle"), "modle"),
         (("applications", 0, "args", "model", "vllm"), "model.vllm"),
         (("applications", 0, "args", "model.engin"), "model.engin"),
     ],

@@ -73,6 +73,17 @@ def test_a_page_that_says_nothing_stays_as_it_is() -> None:
     assert network.rotation(np.zeros((1, 3_000, 3), np.uint8)) == 0
 
 
+@installed
+def test_pictures_too_small_to_judge_stay_as_they_are() -> None:
+    network = Orientation(OrientationSettings().confidence)
+    for width in range(200, 250):
+        page = pymupdf.open().new_page(width=width, height=120)
+        page.insert_text((20, 50), f"width {width}")
+        pixmap = page.get_pixmap()
+        pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, 3)
+        assert network.rotation(pixels) == 0
+
+
 def test_it_can_be_switched_off_and_must_be_there_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_orientation(OrientationSettings(enabled=False)) is None
     monkeypatch.setattr(orientation, "weights_path", lambda: None)
