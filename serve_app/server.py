@@ -42,6 +42,7 @@ def run_server(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with connected():
+        threading.Thread(target=_watch, args=(stop,), daemon=True, name="watch-ray").start()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         click.echo("dsocr: starting …", err=True)
         resources = cluster_resources()
@@ -58,11 +59,16 @@ def run_server(settings: Settings) -> None:
         click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
         click.echo(f"dsocr: the page is at {address}/ui/" if page else f"dsocr: {OFF}")
         click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
-        while not stop.wait(WATCH_S):
-            if lost := lost_processes():
-                _give_up(lost)
+        stop.wait()
         click.echo("dsocr: stopping …", err=True)
         serve.shutdown()
+
+
+def _watch(stop: threading.Event) -> None:
+    """Look after Ray's processes until told to stop, also while the service starts."""
+    while not stop.wait(WATCH_S):
+        if lost := lost_processes():
+            _give_up(lost)
 
 
 def _give_up(lost: list[str]) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from deployments.types import (
     Figure,
     FinishReason,
     Generation,
+    PagePicture,
     PageRequest,
     PageResult,
     Table,
@@ -106,6 +107,24 @@ class FakeReader:
         if self.inspect_error is not None:
             raise self.inspect_error
         return DocumentInfo(self.kind, "application/pdf", self.page_count, len(document))
+
+    async def pictures(
+        self, document: bytes, pages: Sequence[int], dpi: int, side: int, *, caller: str = ""
+    ) -> AsyncGenerator[PagePicture | PageFailed, None]:
+        for index in pages:
+            yield PagePicture(index, 1000, 1400, dpi, b"\xff\xd8 a picture")
+
+    async def rebuild(
+        self,
+        document: bytes,
+        texts: Mapping[int, Generation],
+        request: PageRequest,
+        *,
+        figures: bool = False,
+        caller: str = "",
+    ) -> AsyncGenerator[PageDone | PageFailed, None]:
+        for index in texts:
+            yield PageDone(page_result(index, figures=figures))
 
     async def read(
         self,

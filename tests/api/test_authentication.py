@@ -83,9 +83,8 @@ async def test_every_other_path_is_behind_the_key(file: Path) -> None:
         "/v1/ocr",
         "/v1/chat/completions",
         "/nowhere",
-        "/",
         "/healthz/",
-        "//healthz",
+        "/v1//healthz",
         "/docs/../v1/models",
     ):
         async with client_at(HERE, app) as client:

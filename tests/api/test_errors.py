@@ -26,6 +26,7 @@ def tree(root: type[OcrError]) -> Iterator[type[OcrError]]:
 
 STATUSES = {
     "internal_error": 500,
+    "fatal_page": 500,
     "invalid_parameter": 400,
     "address_refused": 400,
     "invalid_api_key": 401,

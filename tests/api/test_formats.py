@@ -154,7 +154,8 @@ async def test_the_header_accept_asks_for_a_format(format_: str) -> None:
     [
         ("", "json"),
         ("*/*", "json"),
-        ("image/png", "json"),
+        ("image/png", "png"),
+        ("image/gif", "json"),
         ("application/json, text/markdown", "json"),
         ("text/markdown, application/json", "markdown"),
         ("application/json;q=0.5, text/html", "html"),

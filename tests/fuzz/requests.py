@@ -40,11 +40,11 @@ async def no_name(host: str, port: int) -> list[str]:
     raise OSError
 
 
-class NoPdfs:
-    """Stands in for the processes that make PDFs, of which each takes a second."""
+class NoPrinter:
+    """Stands in for the processes that make PDFs and pictures, of which each takes a second."""
 
     async def make(
-        self, document: bytes, info: DocumentInfo, dpi: int, results: Sequence[PageResult]
+        self, format_: str, document: bytes, info: DocumentInfo, dpi: int, results: Sequence[PageResult]
     ) -> bytes:
         return b"%PDF"
 
@@ -65,7 +65,7 @@ def fuzz_requests(cases: int, seed: int | None = None) -> Outcomes:
     api = ApiSettings(authentication="off", max_document_bytes=20_000)
     fetcher = Fetcher(FetchSettings(), resolve=no_name)
     app = create_app(FakeReader(page_count=3), api, FakeStatus(), fetcher=fetcher)
-    app.state.service = dataclasses.replace(app.state.service, pdfs=NoPdfs())
+    app.state.service = dataclasses.replace(app.state.service, printer=NoPrinter())
     document = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [result.ok() for result in document.get_all_operations()]
     with_body = [operation for operation in operations if operation.method == "post"]
