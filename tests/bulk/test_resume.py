@@ -97,7 +97,7 @@ def until_read(log: Path, count: int, driver: subprocess.Popen[bytes]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_job_says_how_to_go_on_and_does(tmp_path: Path, number: int) -> None:
-    manifest, expected = corpus(tmp_path, [30, 3, 3, 3, 3, 3])
+    manifest, expected = corpus(tmp_path, [90, 3, 3, 3, 3, 3])
     out, log = tmp_path / "out", tmp_path / "log"
     driver = start_driver(manifest, out, log, 0.3)
     until_read(log, 12, driver)
