@@ -4,7 +4,7 @@ Plain frozen dataclasses: they cross process boundaries by pickle, arrays withou
 here knows how a value was made or what is done with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -159,6 +159,10 @@ class PreparedPage:
     views: ModelInput | None = None
     seconds: float = 0.0
     rotation: int = 0
+
+    def without_pixels(self) -> "PreparedPage":
+        """Return the page's measures alone, a few bytes instead of megabytes."""
+        return replace(self, image=None, views=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol, TypeVar
 
-from deployments.model.deployment import without_pixels
 from deployments.model.engine import Engine, read_page
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
@@ -89,7 +88,7 @@ class LocalStages:
         self, page: PreparedPage, options: GenerationOptions
     ) -> AsyncGenerator[PreparedPage | str | Generation, None]:
         """Stream the page's measures, what the engine writes, then its generation."""
-        yield without_pixels(page)
+        yield page.without_pixels()
         async with aclosing(self._engine.generate(page, options)) as pieces:
             async for piece in pieces:
                 yield piece

@@ -1,6 +1,8 @@
 """Imports go one way: serve_app → deployments; a stage's pure code knows no Ray, no HTTP, no other stage."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,9 @@ def test_nothing_evaluates_text_as_code() -> None:
     for module in MODULES:
         calls = (node.func for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call))
         assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"eval", "exec"}, module
+
+
+def test_the_command_reads_its_settings_before_ray_is_imported() -> None:
+    """Ray looks into the environment as it is imported, and the command has yet to prepare it."""
+    code = "import sys, serve_app.cli; sys.exit('ray' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)  # noqa: S603 - our own interpreter

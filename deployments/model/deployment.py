@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 
 import ray
 from ray.util.metrics import Counter, Gauge, Histogram
@@ -69,7 +68,7 @@ class ModelDeployment:
     ) -> AsyncIterator[PreparedPage | str | Generation]:
         """Stream the page without its pixels, pieces of text, then the whole generation."""
         async with self._counted(), aclosing(self._engine.generate(page, options)) as pieces:
-            yield without_pixels(page)
+            yield page.without_pixels()
             async for piece in pieces:
                 if isinstance(piece, Generation):
                     self._counts.ended(piece)
@@ -80,7 +79,7 @@ class ModelDeployment:
         async with self._counted():
             generation = await read_page(self._engine, page, options)
             self._counts.ended(generation)
-            return without_pixels(page), generation
+            return page.without_pixels(), generation
 
     async def pages_under_way(self) -> int:
         """Return how many pages this replica has now."""
@@ -116,8 +115,3 @@ class ModelDeployment:
 
     async def __del__(self) -> None:
         await self._engine.close()
-
-
-def without_pixels(page: PreparedPage) -> PreparedPage:
-    """Return the page's measures alone, a few bytes instead of megabytes."""
-    return replace(page, image=None, views=None)

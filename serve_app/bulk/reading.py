@@ -19,7 +19,6 @@ import ray
 from ray.exceptions import RayError
 
 from deployments.errors import FatalPage, OcrError, ProcessingTimeout, StageLost
-from deployments.model.deployment import without_pixels
 from deployments.model.ladder import Attempt
 from deployments.types import FinishReason, GenerationOptions, PageRequest
 from serve_app.attempts import climb
@@ -243,7 +242,7 @@ class _GroupReader:
             generation = await self._engines.read(page_id(segment.doc_id, drawn.index), page, options)
             if generation.finish_reason is FinishReason.RUNAWAY and not last:
                 return None
-            kept = replace(page, views=None) if self._plan.images else without_pixels(page)
+            kept = replace(page, views=None) if self._plan.images else page.without_pixels()
             return Answer(kept, generation, number)
 
         return await climb(rungs, attempt)
