@@ -5,7 +5,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -65,14 +65,8 @@ class Service:
         self.capacity = REPLICAS["model"] * slots / latency
 
     def add_node(self) -> Any:
-        """Add a node for replicas; on a busy machine its raylet may miss the time that Ray gives it."""
-        for left in reversed(range(NODE_ATTEMPTS)):
-            try:
-                return self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE)
-            except Exception:
-                if not left:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        """Add a node for replicas."""
+        return attempted(lambda: self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE))
 
     def start(self) -> None:
         """Start the HTTP proxy on the head, and the graph."""
@@ -134,10 +128,21 @@ class Service:
             try:
                 if not self.missing():
                     return True
-            except ray.exceptions.RayError:  # the controller itself is being replaced
-                pass
+            except (ray.exceptions.RayError, RuntimeError, TimeoutError):
+                pass  # the controller itself is being replaced
             time.sleep(0.5)
         return False
+
+
+def attempted(start: Callable[[], Any]) -> Any:
+    """Start a node, more than once where its raylet misses the half minute that Ray gives it."""
+    for left in reversed(range(NODE_ATTEMPTS)):
+        try:
+            return start()
+        except Exception:  # Ray raises no narrower class
+            if not left:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 @contextmanager
@@ -158,7 +163,7 @@ def running_service(nodes: int, slots: int, latency: float, *, patient: bool = F
     # Short, for the sockets in it; of its own, since Ray notes there which cluster is the latest.
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name})
+        cluster = attempted(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
         try:
             service = Service(cluster, Path(name), slots, latency)
             for _ in range(nodes):
