@@ -30,6 +30,7 @@ PATIENCE = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "60000",
     "RAY_health_check_failure_threshold": "20",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }
 """For machines so busy with other work that Ray's own processes may get no turn for a minute."""
 
@@ -69,12 +70,16 @@ class Service:
         return attempted(lambda: self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE))
 
     def start(self) -> None:
-        """Start the HTTP proxy on the head, and the graph."""
-        serve.start(
-            proxy_location=ProxyLocation.HeadOnly,
-            http_options=HTTPOptions(host="127.0.0.1", port=self.port),
-        )
+        """Start the HTTP proxy on the head, and the graph.
+
+        Raises:
+            RuntimeError: it was not whole within five minutes.
+        """
+        options = HTTPOptions(host="127.0.0.1", port=self.port)
+        attempted(lambda: serve.start(proxy_location=ProxyLocation.HeadOnly, http_options=options))
         self.deploy()
+        if not self.whole_within(300):
+            raise RuntimeError(f"The service did not become whole: {self.missing()}.")
 
     def deploy(self, **changed: Any) -> None:
         """Deploy the graph; a second time, with changed settings, it is a rolling upgrade."""
@@ -135,7 +140,7 @@ class Service:
 
 
 def attempted(start: Callable[[], Any]) -> Any:
-    """Start a node, more than once where its raylet misses the half minute that Ray gives it."""
+    """Start a part of the cluster, more than once where a busy machine is slower than Ray waits."""
     for left in reversed(range(NODE_ATTEMPTS)):
         try:
             return start()
