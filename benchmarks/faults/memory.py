@@ -8,16 +8,7 @@ from typing import Any
 
 import psutil
 
-
-def label(line: list[str]) -> str:
-    """Return what a process is: Ray's title of it, or its program."""
-    if line[0].startswith("ray::"):
-        return line[0].split(".")[0].split(" ")[0]
-    program = line[0].rpartition("/")[2]
-    if program.startswith("python"):
-        modules = [word for word in line[1:] if not word.startswith("-")]
-        program = modules[0].rpartition("/")[2] if modules else program
-    return program
+from benchmarks.process_name import process_name
 
 
 class MemoryWatch(threading.Thread):
@@ -50,13 +41,13 @@ class MemoryWatch(threading.Thread):
         me = psutil.Process()
         for process in [me, *me.children(recursive=True)]:
             try:
-                line = process.cmdline()
+                name = process_name(process)
                 memory, times = process.memory_full_info(), process.cpu_times()
             except psutil.Error:  # it ended meanwhile
                 continue
-            if not line:
+            if name is None:
                 continue
-            self._labels[process.pid] = "load generator" if process.pid == me.pid else label(line)
+            self._labels[process.pid] = "load generator" if process.pid == me.pid else name
             now = time.monotonic() - self._began
             self._megabytes[process.pid].append((now, memory.uss / 2**20))
             used = times.user + times.system

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ import psutil
 import ray
 from ray import serve
 from ray.cluster_utils import Cluster
+from ray.exceptions import RayError
 from ray.serve._private.common import ReplicaState
 from ray.serve.config import HTTPOptions, ProxyLocation
 
 from benchmarks.faults.engine import SteadyEngine
+from benchmarks.patient_ray import patient_start
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
 
 NODE_CPUS = 4
-NODE_ATTEMPTS = 5
 PATIENCE = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "60000",
@@ -67,7 +68,7 @@ class Service:
 
     def add_node(self) -> Any:
         """Add a node for replicas."""
-        return attempted(lambda: self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE))
+        return started(lambda: self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE))
 
     def start(self) -> None:
         """Start the HTTP proxy on the head, and the graph.
@@ -76,7 +77,8 @@ class Service:
             RuntimeError: it was not whole within five minutes.
         """
         options = HTTPOptions(host="127.0.0.1", port=self.port)
-        attempted(lambda: serve.start(proxy_location=ProxyLocation.HeadOnly, http_options=options))
+        with suppress(RayError):  # a proxy that is slow to start is replaced
+            serve.start(proxy_location=ProxyLocation.HeadOnly, http_options=options)
         self.deploy()
         if not self.whole_within(300):
             raise RuntimeError(f"The service did not become whole: {self.missing()}.")
@@ -133,21 +135,19 @@ class Service:
             try:
                 if not self.missing():
                     return True
-            except (ray.exceptions.RayError, RuntimeError, TimeoutError):
+            except (RayError, RuntimeError, TimeoutError):
                 pass  # the controller itself is being replaced
             time.sleep(0.5)
         return False
 
 
-def attempted(start: Callable[[], Any]) -> Any:
-    """Start a part of the cluster, more than once where a busy machine is slower than Ray waits."""
-    for left in reversed(range(NODE_ATTEMPTS)):
+def started(start: Callable[[], Any]) -> Any:
+    """Start a node; once more where even then Ray did not answer in time."""
+    with patient_start():
         try:
             return start()
-        except Exception:  # Ray raises no narrower class
-            if not left:
-                raise
-    raise AssertionError("the last attempt returns or raises")
+        except RayError:
+            return start()
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def running_service(nodes: int, slots: int, latency: float, *, patient: bool = F
     # Short, for the sockets in it; of its own, since Ray notes there which cluster is the latest.
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        cluster = attempted(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
+        cluster = started(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
         try:
             service = Service(cluster, Path(name), slots, latency)
             for _ in range(nodes):
