@@ -17,7 +17,8 @@ from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.types import EngineInput, PageRequest, Task
-from serve_app.bulk import job, pipeline
+from serve_app import settings as settings_module
+from serve_app.bulk import pipeline
 from serve_app.bulk.job import JobFailed
 from serve_app.bulk.rows import DOCUMENTS, PAGES, EngineLabel, Times, result_row
 from serve_app.page_reader import PageReader, ReadingSettings
@@ -275,7 +276,7 @@ def test_a_document_that_kills_the_sandbox_fails_as_it_does_online(
     (tmp_path / "pages").write_bytes(pdf([200, 201, 202, 203]))
     (tmp_path / "whole").write_bytes(pdf([777]))
     rows = [{"doc_id": name, "uri": str(tmp_path / name)} for name in ("pages", "whole")]
-    monkeypatch.setattr(job, "Preparation", KilledPreparation)
+    monkeypatch.setattr(settings_module, "Preparation", KilledPreparation)
     run(write_rows(tmp_path / "m.parquet", rows))
     found = {row["page_id"]: row["error_code"] for row in read_table(tmp_path / "out" / "pages")}
     assert found == {
@@ -292,7 +293,7 @@ def test_a_page_that_kills_its_worker_is_one_failed_page(
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf([200, 201, 666, 203, 204]))
     manifest = write_rows(tmp_path / "m.parquet", [{"doc_id": "a", "uri": str(tmp_path / "a.pdf")}])
-    monkeypatch.setattr(job, "Preparation", DeadlyPreparation)
+    monkeypatch.setattr(settings_module, "Preparation", DeadlyPreparation)
     run(manifest)
     rows = read_table(tmp_path / "out" / "pages")
     assert [row["error_code"] for row in rows] == [None, None, "stage_lost", None, None]
