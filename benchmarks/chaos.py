@@ -84,17 +84,11 @@ def run_chaos(
 
     def figures() -> dict[str, Any]:
         tally, now = load.tally, time.monotonic()
-        failures = tally.failures()
         return {
             "seconds": round(now - began),
             "load_share": share,
             "pages_per_s_offered": round(service.capacity * share, 2),
-            "requests": len(tally.outcomes),
-            "results": tally.results(),
-            "failed": len(failures),
-            "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
-            "not_sent": tally.not_sent,
-            "latency_s": tally.latency(),
+            **tally.figures(),
             "faults": len(faults.made),
             "by_fault": by_fault(faults.made, list(tally.outcomes), now),
             "jobs": {"accepted": len(tally.jobs), "refused": dict(tally.refused_jobs)},
@@ -107,14 +101,6 @@ def run_chaos(
     whole = service.whole_within(faults.limit_s)
     lost = jobs_lost(service.address, load.tally.jobs, 300)
     return found | {"jobs": found["jobs"] | lost, "whole_at_the_end": whole}
-
-
-def is_unclear(result: str) -> bool:
-    """Whether a failure does not say what it is: no answer, a wrong one, or an error without a code.
-
-    Serve's proxy answers 500 in plain text where the ingress replica itself died under a request.
-    """
-    return result in ("unanswered", "wrong", "unreadable", "stream broke off") or "unclear" in result
 
 
 def by_fault(faults: list[Fault], outcomes: list[Outcome], ended: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chaos import BackgroundLoad, conditions, end_in_order, is_unclear
+from benchmarks.chaos import BackgroundLoad, conditions, end_in_order
 from benchmarks.faults.load import Load, jobs_lost, pdf
 from benchmarks.faults.memory import MemoryWatch
 from benchmarks.faults.service import running_service
@@ -66,19 +66,12 @@ def run_soak(minutes: float, share: float, warm_up_s: float, tell: Callable[[dic
         began = time.monotonic()
 
         def figures() -> dict[str, Any]:
-            tally = load.tally
-            failures = tally.failures()
             return {
                 "minutes": round((time.monotonic() - began) / 60, 1),
                 "engine": f"double: {SLOTS} pages at once, {LATENCY_S} s each, 3 replicas",
                 "capacity_pages_per_s": round(measured, 2),
                 "load_share": share,
-                "requests": len(tally.outcomes),
-                "results": tally.results(),
-                "failed": len(failures),
-                "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
-                "not_sent": tally.not_sent,
-                "latency_s": tally.latency(),
+                **load.tally.figures(),
                 "memory_warm_up_s": warm_up_s,
                 "memory": watch.report(warm_up_s),
             }

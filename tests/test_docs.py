@@ -1,5 +1,6 @@
 """The pages under docs/ and README.md: links lead somewhere, and what they name exists."""
 
+import json
 import math
 import re
 import shlex
@@ -121,10 +122,14 @@ def test_the_sizing_table_is_what_its_formulas_give() -> None:
     page = text("docs/sizing.md")
     rows = re.findall(r"^\| ([\d,]{7,}) \| (\d+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \|$", page, re.MULTILINE)
     assert len(rows) == 4
+    runs = map(json.loads, text("benchmarks/results/throughput_h200_2026-11-22.jsonl").splitlines())
+    (measured,) = (run["phases"]["mean-1000"]["steady"] for run in runs if run["name"] == "engine")
+    rate = round(measured["pages_per_s"], 1)
+    assert f"One H200 reads {rate} pages a second" in page
     for pages, gpus, cores, provided, hours in rows:
         a_day = int(pages.replace(",", ""))
-        assert int(gpus) == math.ceil(a_day / (86_400 * 20.6 * 0.7))
+        assert int(gpus) == math.ceil(a_day / (86_400 * rate * 0.7))
         assert float(cores) == round(a_day / 86_400 * 0.11, 1)
         assert int(provided) == math.ceil(a_day / 86_400 * 0.11 * 2)
-        assert float(hours) == round(1e6 / (3_600 * 20.6 * 0.7), 1)
-    assert f"takes {1e6 / (3_600 * 20.6 * 0.9):.1f} hours" in page
+        assert float(hours) == round(1e6 / (3_600 * rate * 0.7), 1)
+    assert f"takes {1e6 / (3_600 * rate * 0.9):.1f} hours" in page

@@ -4,7 +4,8 @@ The H200's times come from two measurements (`benchmarks/results/`): 20 streams 
 and 1,024 sequences gave 20.6 pages a second of 1,000 tokens at 20.3 steps a second. Between them a step's
 time is taken to grow evenly with the sequences; beside the steps, each page costs its vision tower and
 prompt (14.4 ms measured, and 1,130 tokens at about 16,384 tokens in 150 ms). A third measurement, 200
-pages at once answered in 19.2 s, is what the model is held against (`tests/benchmarks/test_autoscaling.py`).
+pages at once answered in 19.2 s (`graph_check_first_start_h200`), is what the model is held against
+(`tests/benchmarks/test_autoscaling.py`).
 """
 
 import random

@@ -25,6 +25,7 @@ from ray.serve.config import AutoscalingConfig
 
 from benchmarks.autoscale.engines import EngineTimes
 from benchmarks.autoscale.simulation import Trace, poisson
+from benchmarks.patient_ray import started
 from deployments.model.deployment import ModelDeployment
 from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PreparedPage
 
@@ -115,10 +116,10 @@ def run_real(
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-        cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name})
+        cluster = started(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
         try:
             for _ in range(3):
-                cluster.add_node(num_cpus=4, num_gpus=4, object_store_memory=100 * 2**20)
+                started(lambda: cluster.add_node(num_cpus=4, num_gpus=4, object_store_memory=100 * 2**20))
             ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
             try:
                 deployment = serve.deployment(

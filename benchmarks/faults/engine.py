@@ -12,9 +12,6 @@ from deployments.types import EngineInput, FinishReason, Generation, GenerationO
 PIECES = 4
 """Pieces in which an answer comes."""
 
-ORDERS = ("hang", "expire")
-"""Files in the folder of orders; the first engine that finds one takes it and obeys."""
-
 
 class SteadyEngine:
     """Reads `slots` pages at once, each in about `latency` seconds, and names the page in its answer.
@@ -22,7 +19,7 @@ class SteadyEngine:
     Args:
         slots: pages at once.
         latency: mean seconds for a page; each takes between half and one and a half of it.
-        orders: folder of orders.
+        orders: folder in which a file `hang` or `expire` is an order; the first engine that finds it obeys.
     """
 
     name: ClassVar[str] = "steady"

@@ -59,6 +59,26 @@ class Tally:
             return {}
         return {f"p{q}": round(taken[min(len(taken) * q // 100, len(taken) - 1)], 2) for q in (50, 95, 99)}
 
+    def figures(self) -> dict[str, Any]:
+        """Return what came of the load so far."""
+        failures = self.failures()
+        return {
+            "requests": len(self.outcomes),
+            "results": self.results(),
+            "failed": len(failures),
+            "failed_unclearly": sum(is_unclear(failure.result) for failure in failures),
+            "not_sent": self.not_sent,
+            "latency_s": self.latency(),
+        }
+
+
+def is_unclear(result: str) -> bool:
+    """Whether a failure does not say what it is: no answer, a wrong one, or an error without a code.
+
+    Serve's proxy answers 500 in plain text where the ingress replica itself died under a request.
+    """
+    return result in ("unanswered", "wrong", "unreadable", "stream broke off") or "unclear" in result
+
 
 def pdf(pages: int, width: int) -> bytes:
     """Return a document of equal pages; at 72 dpi a point is a pixel."""

@@ -5,7 +5,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from ray.serve._private.common import ReplicaState
 from ray.serve.config import HTTPOptions, ProxyLocation
 
 from benchmarks.faults.engine import SteadyEngine
-from benchmarks.patient_ray import patient_start
+from benchmarks.patient_ray import started
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
@@ -141,15 +141,6 @@ class Service:
         return False
 
 
-def started(start: Callable[[], Any]) -> Any:
-    """Start a node; once more where even then Ray did not answer in time."""
-    with patient_start():
-        try:
-            return start()
-        except RayError:
-            return start()
-
-
 @contextmanager
 def running_service(nodes: int, slots: int, latency: float, *, patient: bool = False) -> Iterator[Service]:
     """Run the service, and stop all of it at the end.
@@ -164,6 +155,7 @@ def running_service(nodes: int, slots: int, latency: float, *, patient: bool = F
         os.environ.update(PATIENCE)
     os.environ["RAY_AUTH_MODE"] = "disabled"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS"] = "1"  # as the product has it
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     # Short, for the sockets in it; of its own, since Ray notes there which cluster is the latest.
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:

@@ -23,7 +23,7 @@ def test_a_full_engine_gives_the_pages_that_were_measured() -> None:
 
 
 def test_two_hundred_pages_at_once_take_what_they_took() -> None:
-    """200 pages of up to 2,000 tokens were answered with a median of 15.5 s (graph_check_h200)."""
+    """200 pages of up to 2,000 tokens had a median of 15.5 s (graph_check_first_start_h200)."""
     trace = one_replica(1000).run(lambda now: 2000.0 if now < 0.1 else 0.0, 60)
     latencies = sorted(seconds for seconds, _ in trace.latencies)
     assert len(latencies) == pytest.approx(200, rel=0.3)

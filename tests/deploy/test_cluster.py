@@ -14,6 +14,7 @@ from botocore.validate import ParamValidator
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+from ray.serve._private import constants
 
 from serve_app.serve_config import check_serve_config
 from serve_app.settings import Settings
@@ -122,6 +123,12 @@ def test_the_install_script_is_shell_and_refuses_what_it_does_not_know(tmp_path:
     assert "not tpu" in refused.stderr
     for pinned in re.findall(r"pinned=(\S+)", script.read_text()):
         assert (ROOT / pinned).is_file()
+
+
+@pytest.mark.parametrize("file", [*FILES, "kubernetes/Dockerfile.cpu", "kubernetes/Dockerfile.gpu"])
+def test_a_process_that_stands_still_is_killed_wherever_the_controller_runs(file: str) -> None:
+    assert "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS=1" in (ROOT / file).read_text()
+    assert hasattr(constants, "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS"), "this Ray has another name for it"
 
 
 def test_all_machines_have_the_same_ray() -> None:
