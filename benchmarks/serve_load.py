@@ -22,7 +22,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
 from benchmarks.waiting_engine import ANSWER
+from deployments.model.engine import Engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.types import EngineInput, FinishReason, Generation, PageRequest
@@ -190,8 +191,8 @@ def idle_rates() -> dict[str, float]:
     return {role: seconds / IDLE_S for role, seconds in usage().since(before).items()}
 
 
-def start(folder: str) -> tuple[str, Settings]:
-    """Start Ray and the graph; returns its address and settings."""
+def start_serve() -> str:
+    """Start Ray and Serve; returns Serve's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -199,15 +200,29 @@ def start(folder: str) -> tuple[str, Settings]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
+    return f"http://127.0.0.1:{port}"
+
+
+def deploy(
+    folder: str,
+    create: Callable[[], Engine] = InstantEngine,
+    model_places: int | None = None,
+    **given: dict[str, Any],
+) -> Settings:
+    """Deploy the graph, of one replica each; called again, it replaces the graph.
+
+    Args:
+        folder: for jobs.
+        create: makes the engine double.
+        model_places: pages that the Model replica takes at once.
+        given: other settings.
+    """
     one = {"min_replicas": 1, "max_replicas": 1}
-    settings = load_settings(
-        {
-            "jobs": {"directory": folder},
-            "scaling": dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one),
-        }
-    )
-    serve.run(build_app(settings, Resources(cpus=4, gpus=0), InstantEngine), name="dsocr")
-    return f"http://127.0.0.1:{port}", settings
+    scaling = dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one)
+    scaling["model"] = {**one, "max_ongoing_requests": model_places}
+    settings = load_settings({"jobs": {"directory": folder}, "scaling": scaling, **given})
+    serve.run(build_app(settings, Resources(cpus=4, gpus=0), create), name="dsocr")
+    return settings
 
 
 def main() -> None:
@@ -227,8 +242,8 @@ def main() -> None:
     options = parser.parse_args()
     document = page_pdf()
     with tempfile.TemporaryDirectory() as folder:
-        address, settings = start(folder)
         try:
+            address, settings = start_serve(), deploy(folder)
             stages = stages_ms(document, settings)
             asyncio.run(closed_loop(address, document, 4, 16))
             idle = idle_rates()
