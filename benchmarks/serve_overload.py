@@ -109,7 +109,7 @@ def overload(address: str, capacity: float, seconds: float) -> dict[str, Any]:
         answers = asyncio.run(offered(address, capacity * share, seconds))
         watch.stop()
         loads.append(of_load(answers, share, seconds))
-        loads[-1]["memory"] = [row for row in watch.report(0) if row["process"].startswith(OURS)]
+        loads[-1]["memory"] = [row for row in watch.report(seconds / 10) if row["process"].startswith(OURS)]
         print(json.dumps(loads[-1]["answered"] | loads[-1]["results"]), flush=True)
     return {"capacity_pages_per_s": capacity, "loads": loads}
 
