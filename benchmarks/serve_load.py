@@ -26,7 +26,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,13 @@ from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
 from benchmarks.waiting_engine import ANSWER
+from deployments.model.engine import Engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.types import EngineInput, FinishReason, Generation, PageRequest
 from serve_app.environment import prepare_ray
 from serve_app.graph import build_app
 from serve_app.server import start_serve
-from serve_app.settings import Settings, load_settings
+from serve_app.settings import HttpSettings, Settings, load_settings
 from serve_app.sizing import Resources
 
 SEED = 9
@@ -249,25 +250,37 @@ def idle_rates() -> dict[str, float]:
     return {role: seconds / IDLE_S for role, seconds in usage().since(before).items()}
 
 
-def start(folder: str) -> tuple[str, Settings]:
-    """Start Ray, the graph and the empty application; returns their address and the settings."""
+def start() -> str:
+    """Start Ray and Serve; returns Serve's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ["RAY_AUTH_MODE"] = "disabled"
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    start_serve(HttpSettings(port=port))
+    return f"http://127.0.0.1:{port}"
+
+
+def deploy(
+    folder: str,
+    create: Callable[[], Engine] = InstantEngine,
+    model_places: int | None = None,
+    **given: dict[str, Any],
+) -> Settings:
+    """Deploy the graph, of one replica each; called again, it replaces the graph.
+
+    Args:
+        folder: for jobs.
+        create: makes the engine double.
+        model_places: pages that the Model replica takes at once.
+        given: other settings.
+    """
     one = {"min_replicas": 1, "max_replicas": 1}
-    settings = load_settings(
-        {
-            "http": {"port": port},
-            "jobs": {"directory": folder},
-            "scaling": dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one),
-        }
-    )
-    start_serve(settings.http)
-    serve.run(build_app(settings, Resources(cpus=4, gpus=0), InstantEngine), name="dsocr")
-    serve.run(empty_app(), name="empty", route_prefix=ROUTE)
-    return f"http://127.0.0.1:{port}", settings
+    scaling = dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one)
+    scaling["model"] = {**one, "max_ongoing_requests": model_places}
+    settings = load_settings({"jobs": {"directory": folder}, "scaling": scaling, **given})
+    serve.run(build_app(settings, Resources(cpus=4, gpus=0), create), name="dsocr")
+    return settings
 
 
 def closed_loops(
@@ -332,8 +345,9 @@ def main() -> None:
             Load("/v1/ocr", pdf(options.book), options.book, 1, max(options.pages // options.book, 2))
         )
     with tempfile.TemporaryDirectory() as folder:
-        address, settings = start(folder)
         try:
+            address, settings = start(), deploy(folder)
+            serve.run(empty_app(), name="empty", route_prefix=ROUTE)
             stages = stages_ms(page, settings)
             for load in loads:
                 asyncio.run(closed_loop(address, Load(load.path, load.document, load.document_pages, 2, 6)))
