@@ -11,6 +11,7 @@ to standard error; the last line is JSON.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -46,7 +47,8 @@ class BackgroundLoad:
         self._thread.start()
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._load.run(self._stop))
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._load.run(self._stop))
 
     def end(self) -> None:
         """Send no more, and wait for what is under way."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +27,7 @@ from serve_app.attempts import climb
 from serve_app.fair_places import FairPlaces
 from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, PageStarted, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
+from serve_app.tasks import stopped
 
 logger = logging.getLogger(__name__)
 
@@ -143,9 +144,9 @@ class PageReader(Generic[DocumentT, PreparedT]):
         index: int,
         request: PageRequest,
         *,
-        confidence: bool = False,
-        figures: bool = False,
-        caller: str = "",
+        confidence: bool,
+        figures: bool,
+        caller: str,
     ) -> PageDone | PageFailed:
         """Read one page of a held document, for callers that keep their own order of pages.
 
@@ -218,7 +219,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
                 yield await ahead[0]
                 del ahead[0]
         finally:
-            await _cancelled(ahead)
+            await stopped(*ahead)
 
     async def _mingled(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
         """Yield deltas and ends as they come; a reader who is slow holds the stages back."""
@@ -240,15 +241,20 @@ class PageReader(Generic[DocumentT, PreparedT]):
             while (event := await events.get()) is not None:
                 yield event
         finally:
-            await _cancelled([end, *workers])
+            await stopped(end, *workers)
 
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended, and tell the observer; a page that is cancelled has no end."""
+
+        async def read(index: int) -> PageDone:
+            self._moved()
+            return PageDone(await self._attempts(job, index, emit))
+
         began = time.monotonic()
         asyncio.get_running_loop().call_soon(self._moved)  # once this page waits, if it has to
         with tracer.start_as_current_span("page", attributes={"dsocr.page": index}) as span:
             try:
-                end = await self._end(job, index, emit)
+                end = await self._ended(index, self._places.place(job.caller, job.share), read)
             finally:
                 self._moved()
             if isinstance(end, PageFailed):
@@ -260,15 +266,6 @@ class PageReader(Generic[DocumentT, PreparedT]):
     def _moved(self) -> None:
         if self._observer is not None:
             self._observer.moved(self._places.waiting, self._places.taken)
-
-    async def _end(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
-        """Return how a page ended."""
-
-        async def read(index: int) -> PageDone:
-            self._moved()
-            return PageDone(await self._attempts(job, index, emit))
-
-        return await self._ended(index, self._places.place(job.caller, job.share), read)
 
     async def _ended(
         self,
@@ -351,10 +348,3 @@ def _with_image(request: PageRequest, figures: bool) -> PageRequest:
 
 async def _nobody(_: PageEvent) -> None:
     """Take an event that nobody reads."""
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they have freed what they held."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
