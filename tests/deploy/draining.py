@@ -15,6 +15,7 @@ from ray import serve
 from ray.cluster_utils import Cluster
 from ray.serve.handle import DeploymentHandle
 
+from benchmarks.patient_ray import started
 from serve_app.draining import drain
 
 
@@ -45,7 +46,7 @@ async def run(handle: DeploymentHandle[object], spare: "Cluster") -> dict[str, o
     first, _ = sorted(await both(handle))
     under_way = [asyncio.ensure_future(handle.remote(3)) for _ in range(12)]
     await asyncio.sleep(0.5)  # they are with the replicas by now
-    spare.add_node(num_cpus=1)
+    started(lambda: spare.add_node(num_cpus=1))
     left = await asyncio.to_thread(drain, first, 240)
     answers = Counter(await asyncio.gather(*under_way, return_exceptions=True))
     after = await both(handle)
@@ -58,9 +59,10 @@ async def run(handle: DeploymentHandle[object], spare: "Cluster") -> dict[str, o
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
     for _ in range(2):
-        cluster.add_node(num_cpus=1)
+        started(lambda: cluster.add_node(num_cpus=1))
     ray.init(address=cluster.address, log_to_driver=False)
     serve.start(http_options={"location": "NoServer"})
     handle = serve.run(Slow.bind())
