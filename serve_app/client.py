@@ -2,15 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 import httpx
-from pydantic import ValidationError
 
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.api.schemas import ErrorReply, OcrOptions, OcrPage, StreamDone, StreamStart
 from serve_app.converter import ConversionPart
+from serve_app.exchange import error_of, exchange, named_error
 from serve_app.formats import ResultFormat
 
 ATTEMPTS = 6
@@ -52,7 +52,7 @@ class ServiceClient:
             files={"file": ("document", document)},
             data=form_fields(options) | {"stream": "true"},
         )
-        try:
+        with exchange(self._address):
             response = await self._send(request)
             try:
                 async with aclosing(_events(response.aiter_bytes())) as events:
@@ -64,14 +64,6 @@ class ServiceClient:
                             return
             finally:
                 await response.aclose()
-        except httpx.ConnectError as error:
-            raise EngineUnavailable(f"No service answers at {self._address}; is it running?") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EngineUnavailable(
-                f"The exchange with {self._address} failed: {error or type(error).__name__}."
-            ) from error
-        except ValidationError as error:
-            raise OcrError(f"{self._address} answered in a shape that is not this service's.") from error
         raise EngineUnavailable(f"{self._address} broke off in the middle of the document; try again.")
 
     async def export(
@@ -87,16 +79,12 @@ class ServiceClient:
             data=fields | {"written": json.dumps(pages)},
             timeout=_EXPORT_TIMEOUT,
         )
-        try:
+        with exchange(self._address):
             response = await self._send(request)
             try:
                 return await response.aread()
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EngineUnavailable(
-                f"The exchange with {self._address} failed: {error or type(error).__name__}."
-            ) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -159,7 +147,7 @@ def _part(name: str, data: bytes) -> ConversionPart | None:
         case "done":
             return StreamDone.model_validate_json(data)
         case "error":
-            raise _named_error(ErrorReply.model_validate_json(data))
+            raise named_error(ErrorReply.model_validate_json(data))
         case _:
             return None
 
@@ -183,25 +171,3 @@ async def _events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, byt
             yield name, data
             begin = end + 2
         del held[:begin]
-
-
-def error_of(response: httpx.Response) -> OcrError:
-    """Return the error of a reply; anything else than our shape has its status told."""
-    try:
-        return _named_error(ErrorReply.model_validate_json(response.content))
-    except ValidationError:
-        return OcrError(
-            f"{response.url.host} answered with status {response.status_code}; is it this service's address?"
-        )
-
-
-def _named_error(reply: ErrorReply) -> OcrError:
-    """Return the error of the tree that a reply's code names."""
-    kinds = {kind.code: kind for kind in _tree(OcrError)}
-    return kinds.get(reply.error.code, OcrError)(reply.error.message, reply.error.param)
-
-
-def _tree(kind: type[OcrError]) -> Iterator[type[OcrError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _tree(child)

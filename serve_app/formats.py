@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import BinaryIO
 from urllib.parse import quote
 
+from deployments.errors import InvalidRequest
 from deployments.postprocess import archive, exports, figures, markdown, merging, spreadsheets, webpage
 from deployments.postprocess.markdown import TableFormat
 from deployments.types import BlockType, PageResult
@@ -54,6 +55,17 @@ class ResultFormat(StrEnum):
     def has_figures(self) -> bool:
         """Whether figures are within."""
         return self in (ResultFormat.HTML, ResultFormat.ZIP)
+
+    def check(self, pages: int) -> None:
+        """Return if a result of so many pages can be written as this.
+
+        Raises:
+            InvalidRequest: a picture of several pages is asked for.
+        """
+        if self is ResultFormat.PNG and pages != 1:
+            raise InvalidRequest(
+                "A picture holds one page: choose it with `pages`, or ask for layout_pdf.", "format"
+            )
 
 
 _MEDIA_TYPES = {

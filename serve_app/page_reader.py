@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +27,7 @@ from serve_app.attempts import climb
 from serve_app.fair_places import FairPlaces
 from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, PageStarted, Writing
 from serve_app.stages import DocumentT, PreparedT, Stages
+from serve_app.tasks import stopped
 
 logger = logging.getLogger(__name__)
 
@@ -143,9 +144,9 @@ class PageReader(Generic[DocumentT, PreparedT]):
         index: int,
         request: PageRequest,
         *,
-        confidence: bool = False,
-        figures: bool = False,
-        caller: str = "",
+        confidence: bool,
+        figures: bool,
+        caller: str,
     ) -> PageDone | PageFailed:
         """Read one page of a held document, for callers that keep their own order of pages.
 
@@ -218,7 +219,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
                 yield await ahead[0]
                 del ahead[0]
         finally:
-            await _cancelled(ahead)
+            await stopped(*ahead)
 
     async def _mingled(self, job: _Job[DocumentT], pages: Sequence[int]) -> AsyncGenerator[PageEvent, None]:
         """Yield deltas and ends as they come; a reader who is slow holds the stages back."""
@@ -240,7 +241,7 @@ class PageReader(Generic[DocumentT, PreparedT]):
             while (event := await events.get()) is not None:
                 yield event
         finally:
-            await _cancelled([end, *workers])
+            await stopped(end, *workers)
 
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended, and tell the observer; a page that is cancelled has no end."""
@@ -347,10 +348,3 @@ def _with_image(request: PageRequest, figures: bool) -> PageRequest:
 
 async def _nobody(_: PageEvent) -> None:
     """Take an event that nobody reads."""
-
-
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait until they have freed what they held."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

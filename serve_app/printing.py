@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from deployments.errors import InvalidDocument, InvalidRequest
+from deployments.errors import InvalidDocument
 from deployments.postprocess import drawing, pdfs
 from deployments.preprocess.documents import Document
 from deployments.preprocess.settings import DocumentLimits
@@ -74,10 +74,7 @@ class Printer:
             InvalidDocument: none can be made of it.
             InvalidRequest: a picture of several pages is asked for.
         """
-        if format_ is ResultFormat.PNG and len(results) != 1:
-            raise InvalidRequest(
-                "A picture holds one page: choose it with `pages`, or ask for layout_pdf.", "format"
-            )
+        format_.check(len(results))
         order = await asyncio.to_thread(
             pickle.dumps, _Order(format_, document, info, dpi, list(map(_plain, results)))
         )

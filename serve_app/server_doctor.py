@@ -7,7 +7,7 @@ import httpx
 
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.bottleneck import Interval, Reading, diagnose
-from serve_app.client import error_of
+from serve_app.exchange import error_of
 
 MAX_METRICS_BYTES = 2**28
 """Metrics of a thousand machines stay below it."""

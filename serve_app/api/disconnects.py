@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from serve_app.tasks import stopped
+
 T = TypeVar("T")
 
 
@@ -26,9 +28,7 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) ->
             return worker.result()
         raise ClientDisconnect
     finally:
-        for task in (watcher, worker):
-            task.cancel()
-        await asyncio.gather(watcher, worker, return_exceptions=True)
+        await stopped(watcher, worker)
 
 
 async def _disconnected(receive: Receive) -> None:

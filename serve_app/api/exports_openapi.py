@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serve_app.api.openapi import EVENT_SCHEMA, FILES, ONE_PIXEL, PAGE, REF, errors, json_example
+from serve_app.api.openapi import EVENT_SCHEMA, FILES, PAGE, errors, json_example, request_body
 
 _FAULTS = (400, 401, 413, 415, 422, 429, 500, 503, 504)
 
@@ -26,31 +26,12 @@ EXPORTS_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **errors(*_FAULTS),
 }
-
-
-def _request(form: str, body: str, form_example: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    document = {"type": "image_url", "image_url": ONE_PIXEL}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {"$ref": REF.format(model=form)},
-                    "example": {"file": "page.png", **form_example},
-                },
-                "application/json": {
-                    "schema": {"$ref": REF.format(model=body)},
-                    "example": {"document": document, **example},
-                },
-            },
-        }
-    }
-
-
-PICTURES_REQUEST = _request("PictureForm", "PictureRequest", {"pages": "0-3", "side": "600"}, {"side": 600})
-EXPORTS_REQUEST = _request(
+PICTURES_REQUEST = request_body(
+    "PictureForm", "PictureRequest", {"file": "page.png", "pages": "0-3", "side": "600"}, {"side": 600}
+)
+EXPORTS_REQUEST = request_body(
     "ExportForm",
     "ExportRequest",
-    {"format": "xlsx", "written": '[{"index": 0, "raw": "…"}]'},
+    {"file": "page.png", "format": "xlsx", "written": '[{"index": 0, "raw": "…"}]'},
     {"format": "html", "written": [{"index": 0, "raw": "Once upon a time."}]},
 )

@@ -96,11 +96,14 @@ async def submit(request: Request, service: ServiceOf, jobs: JobsOf, owner: Owne
     upload = await read_upload(
         request, service.settings, service.fetcher, deadline, form=JobOptions, body=JobRequest
     )
-    options = JobOptions.model_validate(upload.options.model_dump(exclude_unset=True, exclude={"document"}))
-    if options.stream:
+    if upload.options.stream:
         raise InvalidRequest(_NO_STREAM, "stream")
-    if options.webhook is not None:
-        jobs.webhooks.check(options.webhook)
+    webhook = upload.options.webhook
+    if webhook is not None:
+        jobs.webhooks.check(webhook)
+    # What is kept is how to read: neither the document in JSON, which may be large, nor the webhook.
+    given = upload.options.model_dump(exclude_unset=True, exclude={"document", "webhook"})
+    options = OcrOptions.model_validate(given)
     work = recognition.begin(service.reader, upload.document, options, jobs.settings.max_pages, deadline)
     begun = await unless_disconnected(request.receive, work)
     record = JobRecord(
@@ -108,13 +111,13 @@ async def submit(request: Request, service: ServiceOf, jobs: JobsOf, owner: Owne
         owner=owner,
         model=service.model_name,
         name=upload.name,
-        options=OcrOptions.model_validate(options.model_dump(exclude_unset=True, exclude={"webhook"})),
+        options=options,
         media_type=begun.info.media_type,
         size_bytes=begun.info.size_bytes,
         page_count=begun.info.page_count,
         total=len(begun.pages),
         created_at=time.time(),
-        webhook=None if options.webhook is None else Webhook(url=options.webhook),
+        webhook=None if webhook is None else Webhook(url=webhook),
     )
     status = await jobs.jobs.submit(record, upload.document)
     note(request.scope, job=status.id, pages=record.total, bytes=record.size_bytes)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serve_app.api.openapi import ONE_PIXEL, PAGE, REF, error, errors, json_example
+from serve_app.api.openapi import EVENT_SCHEMA, FILES, PAGE, error, errors, json_example, request_body
 
 _JOB = {
     "id": "job-019f2d8e5a003f6c1b7de24a9c5807e1d2b3",
@@ -47,14 +47,6 @@ _NO_RESULT = error(
 )
 
 
-def _text(media_type: str, example: str) -> dict[str, Any]:
-    return {media_type: {"schema": {"type": "string"}, "example": example}}
-
-
-def _file(media_type: str) -> dict[str, Any]:
-    return {media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}}
-
-
 Responses = dict[int | str, dict[str, Any]]
 
 SUBMIT_RESPONSES: Responses = {
@@ -63,55 +55,40 @@ SUBMIT_RESPONSES: Responses = {
         "headers": {"Location": {"description": "Of the job.", "schema": {"type": "string"}}},
         "content": json_example(_QUEUED),
     },
-    **errors(400, 413, 415, 422, 429, 500, 503, 504),
+    **errors(400, 401, 413, 415, 422, 429, 500, 503, 504),
 }
-SUBMIT_REQUEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {"$ref": REF.format(model="JobForm")},
-                "example": {"file": "book.pdf", "webhook": "https://example.com/ocr-done"},
-            },
-            "application/json": {
-                "schema": {"$ref": REF.format(model="JobRequest")},
-                "example": {
-                    "document": {"type": "image_url", "image_url": ONE_PIXEL},
-                    "webhook": "https://example.com/ocr-done",
-                },
-            },
-        },
-    }
-}
+SUBMIT_REQUEST = request_body(
+    "JobForm",
+    "JobRequest",
+    {"file": "book.pdf", "webhook": "https://example.com/ocr-done"},
+    {"webhook": "https://example.com/ocr-done"},
+)
 LIST_RESPONSES: Responses = {
     200: {
         "content": json_example({"object": "list", "data": [_JOB], "has_more": False, "last_id": _JOB["id"]})
     },
-    **errors(400, 503),
+    **errors(400, 401, 503),
 }
-STATUS_RESPONSES: Responses = {200: {"content": json_example(_JOB)}, **errors(503), 404: _NOT_FOUND}
+STATUS_RESPONSES: Responses = {200: {"content": json_example(_JOB)}, **errors(400, 401, 503), 404: _NOT_FOUND}
 DELETE_RESPONSES: Responses = {
     200: {"content": json_example({**_QUEUED, "state": "cancelled", "ended_at": 1780000020.0})},
     404: _NOT_FOUND,
-    **errors(503),
+    **errors(400, 401, 503),
 }
 EVENTS_RESPONSES: Responses = {
-    200: {"description": "Progress", "content": _text("text/event-stream", _EVENTS)},
+    200: {
+        "description": "Progress",
+        "content": {"text/event-stream": {"schema": EVENT_SCHEMA, "example": _EVENTS}},
+    },
     404: _NOT_FOUND,
-    **errors(429, 503),
+    **errors(400, 401, 429, 503),
 }
 RESULT_RESPONSES: Responses = {
     200: {
         "description": "The pages",
-        "content": {
-            **json_example({"model": "DeepSeek-OCR-2", "pages": [PAGE], "usage_info": _USAGE}),
-            **_text("text/markdown", "<!-- page 1 -->\n\n# Earnings\n"),
-            **_text("text/html", "<!DOCTYPE html>…"),
-            **_file("application/zip"),
-            **_file("application/pdf"),
-        },
+        "content": json_example({"model": "DeepSeek-OCR-2", "pages": [PAGE], "usage_info": _USAGE}) | FILES,
     },
     404: _NOT_FOUND,
     409: _NO_RESULT,
-    **errors(400, 500, 503),
+    **errors(400, 401, 422, 500, 503),
 }

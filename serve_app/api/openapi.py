@@ -192,6 +192,32 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
+def request_body(
+    form: str, body: str, form_example: dict[str, Any], fields: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a route's request that takes a document as a form or in JSON.
+
+    Args:
+        form: name of the form's schema.
+        body: name of the schema in JSON.
+        form_example: a form.
+        fields: of an example in JSON, beside its document.
+    """
+    example = {"document": {"type": "image_url", "image_url": ONE_PIXEL}, **fields}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"$ref": REF.format(model=form)},
+                    "example": form_example,
+                },
+                "application/json": {"schema": {"$ref": REF.format(model=body)}, "example": example},
+            },
+        }
+    }
+
+
 OCR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The pages",
@@ -219,24 +245,12 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
     },
     **errors(401),
 }
-OCR_REQUEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {"$ref": REF.format(model="OcrForm")},
-                "example": {"file": "page.png", "pages": "0,2-4", "table_format": "html"},
-            },
-            "application/json": {
-                "schema": {"$ref": REF.format(model="OcrRequest")},
-                "example": {
-                    "document": {"type": "image_url", "image_url": ONE_PIXEL},
-                    "include_image_base64": True,
-                },
-            },
-        },
-    }
-}
+OCR_REQUEST = request_body(
+    "OcrForm",
+    "OcrRequest",
+    {"file": "page.png", "pages": "0,2-4", "table_format": "html"},
+    {"include_image_base64": True},
+)
 
 
 def install(app: FastAPI) -> None:

@@ -58,7 +58,8 @@ async def begin(
         deadline: on the event loop's clock.
 
     Raises:
-        InvalidRequest: a page is not in the document, or task and prompt don't go together.
+        InvalidRequest: a page is not in the document, task and prompt don't go together, or so many pages
+            can't be written in the format asked for.
         TooManyPages: more pages than allowed.
         ProcessingTimeout: the deadline passed.
         OcrError: the document can't be read.
@@ -72,6 +73,8 @@ async def begin(
     except TimeoutError:
         raise _too_slow() from None
     pages = page_ranges.select(options.pages, info.page_count, max_pages)
+    if options.format is not None:
+        options.format.check(len(pages))
     return Recognition(document, held, info, pages, options)
 
 

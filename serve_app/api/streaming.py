@@ -18,6 +18,7 @@ from serve_app.api.request_log import note
 from serve_app.api.schemas import StreamDelta, StreamDone, StreamStart, dump
 from serve_app.api.settings import ApiSettings
 from serve_app.reading import PageDelta, PageDone, PageEvent, PageFailed, PageStarted
+from serve_app.tasks import stopped
 
 HEARTBEAT = ": still at work\n\n"
 
@@ -144,9 +145,7 @@ async def paced(
                     return
                 yield event
         finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+            await stopped(ahead)
 
 
 async def _next(events: AsyncGenerator[PageEvent, None]) -> PageEvent | None:

@@ -68,6 +68,7 @@ class JobOptions:
         images: whether figures are cut out and written.
         markdown: whether each document's Markdown is written as a file too.
         exports: formats in which each document is written as a file too.
+        merge: whether those files have the pages put together.
         gpu_hour_price: for the report.
         retry_failed: whether pages and documents that failed or ran away are read again.
         overwrite: whether to delete what another job left in the folder.
@@ -79,6 +80,7 @@ class JobOptions:
     images: bool = False
     markdown: bool = False
     exports: tuple[str, ...] = ()
+    merge: bool = False
     gpu_hour_price: float | None = None
     retry_failed: bool = False
     overwrite: bool = False
@@ -132,7 +134,12 @@ def _run(
         finally:
             run.save()
         index = journal.read_index(store, manifest["doc_id"])
-        exports = Exports(tuple(map(ResultFormat, options.exports)), settings.limits.max_bytes)
+        exports = Exports(
+            formats=tuple(map(ResultFormat, options.exports)),
+            max_bytes=settings.limits.max_bytes,
+            figures=options.images,
+            merge=options.merge,
+        )
         layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images, exports)
         tally = write_outputs(store, entries(manifest, index, settings.limits), layout)
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)

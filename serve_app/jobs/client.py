@@ -1,20 +1,19 @@
 """Jobs of a running service, from the command line."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
 from tqdm import tqdm
 
-from deployments.errors import EngineUnavailable, OcrError
+from deployments.errors import EngineUnavailable
 from serve_app.api.schemas import OcrOptions
-from serve_app.client import error_of, form_fields
+from serve_app.client import form_fields
+from serve_app.exchange import error_of, exchange
 from serve_app.formats import ResultFormat
 from serve_app.jobs.models import JobList, JobState, JobStatus
 
@@ -46,7 +45,7 @@ class JobsClient:
     def submit(self, file: Path, options: OcrOptions, webhook: str | None) -> JobStatus:
         """Send a document."""
         fields = form_fields(options) | ({} if webhook is None else {"webhook": webhook})
-        with self._answers(), file.open("rb") as document:
+        with exchange(self._address), file.open("rb") as document:
             reply = self._http.post(
                 f"{self._address}/v1/jobs", files={"file": (file.name, document)}, data=fields
             )
@@ -55,13 +54,13 @@ class JobsClient:
     def newest(self, after: str | None, limit: int) -> JobList:
         """Return jobs, newest first."""
         query: dict[str, Any] = {"limit": limit} | ({} if after is None else {"after": after})
-        with self._answers():
+        with exchange(self._address):
             reply = self._http.get(f"{self._address}/v1/jobs", params=query)
             return JobList.model_validate_json(_good(reply).content)
 
     def show(self, id_: str) -> JobStatus:
         """Return where a job stands."""
-        with self._answers():
+        with exchange(self._address):
             return JobStatus.model_validate_json(_good(self._http.get(self._of(id_))).content)
 
     def wait(self, id_: str, tell: Callable[[JobStatus], None]) -> JobStatus:
@@ -84,9 +83,9 @@ class JobsClient:
     def result(self, id_: str, format_: ResultFormat, out: Path) -> None:
         """Write a job's result to a file, which is there once it is whole."""
         part = out.with_name(f".{out.name}.part")
-        query = {"format": format_.value}
+        query, address = {"format": format_.value}, self._of(id_, "result")
         try:
-            with self._answers(), self._http.stream("GET", self._of(id_, "result"), params=query) as reply:
+            with exchange(self._address), self._http.stream("GET", address, params=query) as reply:
                 if not reply.is_success:
                     reply.read()
                 _good(reply)
@@ -99,26 +98,12 @@ class JobsClient:
 
     def cancel(self, id_: str) -> JobStatus:
         """Cancel an unfinished job, or delete an ended one."""
-        with self._answers():
+        with exchange(self._address):
             return JobStatus.model_validate_json(_good(self._http.delete(self._of(id_))).content)
 
     def _of(self, id_: str, *rest: str) -> httpx.URL:
         """Return the address of a job; whatever the id holds stays one part of the path."""
         return httpx.URL("/".join((f"{self._address}/v1/jobs", quote(id_, safe=""), *rest)))
-
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """Turn what httpx and pydantic raise into errors of ours."""
-        try:
-            yield
-        except httpx.ConnectError as error:
-            raise EngineUnavailable(f"No service answers at {self._address}; is it running?") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EngineUnavailable(
-                f"The exchange with {self._address} failed: {error or type(error).__name__}."
-            ) from error
-        except ValidationError as error:
-            raise OcrError(f"{self._address} answered in a shape that is not this service's.") from error
 
     def __enter__(self) -> Self:
         return self

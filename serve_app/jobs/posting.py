@@ -5,9 +5,9 @@ from ipaddress import ip_address
 import httpcore
 import httpx
 
-from deployments.errors import AddressRefused, DocumentUnavailable
+from deployments.errors import AddressRefused
 from serve_app.addresses import is_allowed
-from serve_app.fetching import NoPublicAddress, PublicNetwork, SystemResolver, checked
+from serve_app.public_network import PublicNetwork, SystemResolver, checked
 
 _PARAM = "webhook"
 
@@ -15,9 +15,7 @@ _PARAM = "webhook"
 class PublicPost:
     """Posts to public https addresses; see `serve_app.jobs.webhooks.Post`.
 
-    The door is the one of fetching: a host is resolved once, every address it has must be allowed, and the
-    connection is made to one of these. Nothing of the environment (proxies, netrc) is used, and no
-    redirect is followed.
+    The door is `serve_app.public_network`, as for documents. No redirect is followed.
 
     Args:
         private: whether loopback and private networks may be called too, also over plain http.
@@ -47,21 +45,12 @@ class PublicPost:
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> int:
         """Send a body and return the reply's status."""
         parsed = self._checked(url)
-        target = httpcore.URL(
-            scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path or b"/"
-        )
-        sent = [
-            ("Host", parsed.netloc.decode("ascii")),
-            ("User-Agent", "dsocr"),
-            ("Connection", "close"),
-            ("Content-Length", str(len(body))),
-            *headers.items(),
-        ]
-        pool = httpcore.AsyncConnectionPool(self._tls, max_connections=1, network_backend=self._network)
-        try:
-            async with pool, pool.stream("POST", target, headers=sent, content=body) as response:
-                return int(response.status)
-        except NoPublicAddress:
-            raise AddressRefused(f"{parsed.host} has no public address.", _PARAM) from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise DocumentUnavailable(f"{parsed.host} can't be reached or broke off.", _PARAM) from error
+        sent = {
+            "User-Agent": "dsocr",
+            "Connection": "close",
+            "Content-Length": str(len(body)),
+            **headers,
+        }
+        exchange = self._network.exchange("POST", parsed, sent, tls=self._tls, param=_PARAM, content=body)
+        async with exchange as response:
+            return int(response.status)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from deployments.errors import EngineUnavailable, QueueFull
@@ -12,6 +12,7 @@ from serve_app.jobs.models import JobRecord, StoredPage
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
 from serve_app.reading import PageDone, PageFailed
+from serve_app.tasks import settled, stopped
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ class PageSource(Protocol):
         index: int,
         request: PageRequest,
         *,
-        confidence: bool = ...,
-        figures: bool = ...,
-        caller: str = ...,
+        confidence: bool,
+        figures: bool,
+        caller: str,
     ) -> PageDone | PageFailed:
         """Read a page of a held document; closing or cancelling frees its work."""
         ...
@@ -82,7 +83,11 @@ async def read_pages(
             await settled(_stored(store.write_page, record.id, page))
             ended(page.result is not None)
 
-    await _all([asyncio.create_task(worker()) for _ in range(min(workers, len(indices)))])
+    tasks = [asyncio.create_task(worker()) for _ in range(min(workers, len(indices)))]
+    try:
+        await asyncio.gather(*tasks)  # the first error ends the others and is raised as itself
+    finally:
+        await stopped(*tasks)
 
 
 async def _page(
@@ -115,18 +120,6 @@ async def _page(
         await asyncio.sleep(min(2 ** min(pauses, LONGEST_DOUBLING), settings.max_wait_s))
 
 
-async def settled(work: Awaitable[T]) -> T:
-    """Await work that must not be left half done; a cancellation waits for its end."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("work that was to be left failed at its end: %s", error)
-        raise
-
-
 async def _stored(work: Callable[..., T], *args: Any) -> T:
     """Do something with the storage, several times if need be; a file that is not there stays away."""
     for attempt in range(1, STORE_ATTEMPTS):
@@ -138,13 +131,3 @@ async def _stored(work: Callable[..., T], *args: Any) -> T:
             logger.warning("the storage of jobs failed: %s", error)
             await asyncio.sleep(2 ** (attempt - 1))
     return await asyncio.to_thread(work, *args)
-
-
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for all tasks; the first error ends the others and is raised as itself."""
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,13 +4,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_app.api.jobs import JobService
-from serve_app.jobs.posting import PublicPost
-from serve_app.jobs.settings import JobSettings
-from serve_app.jobs.store import JobStore
-from serve_app.jobs.webhooks import Webhooks
 from tests.fakes import FakeReader, client_of, make_app
-from tests.jobs.fakes import FakeSource, running
+from tests.jobs.fakes import FakeSource, job_service, running
 
 
 @pytest.fixture
@@ -21,8 +16,8 @@ def reader() -> FakeReader:
 @pytest.fixture
 async def client(reader: FakeReader, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """All routes, those of jobs over a runner of their own."""
-    settings = JobSettings(directory=str(tmp_path))
-    async with running(tmp_path, FakeSource()) as runner:
-        jobs = JobService(runner, JobStore(str(tmp_path)), settings, Webhooks(settings, PublicPost()))
-        async with client_of(make_app(reader, jobs=jobs)) as client:
-            yield client
+    async with (
+        running(tmp_path, FakeSource()) as runner,
+        client_of(make_app(reader, jobs=job_service(runner, tmp_path))) as client,
+    ):
+        yield client

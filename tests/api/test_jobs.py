@@ -15,13 +15,8 @@ import pymupdf
 import pytest
 
 from deployments.errors import CorruptPage
-from serve_app.api.jobs import JobService
-from serve_app.jobs.posting import PublicPost
-from serve_app.jobs.settings import JobSettings
-from serve_app.jobs.store import JobStore
-from serve_app.jobs.webhooks import Webhooks
 from tests.fakes import HTML_TABLE, PNG, FakeReader, make_app, serving
-from tests.jobs.fakes import DOCUMENT, FakeSource, running
+from tests.jobs.fakes import DOCUMENT, FakeSource, job_service, running
 
 pytestmark = pytest.mark.anyio
 
@@ -33,11 +28,8 @@ async def service(
     folder: Path, source: FakeSource, reader: FakeReader | None = None, workers: int = 4, **given: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A service on a real port: replies come piece by piece, as they do outside."""
-    settings = JobSettings.model_validate({"directory": str(folder), **given})
-    webhooks = Webhooks(settings, PublicPost(private=settings.webhook_to_private_networks))
     async with running(folder, source, workers=workers, **given) as runner:
-        jobs = JobService(runner, JobStore(str(folder)), settings, webhooks)
-        app = make_app(reader or FakeReader(page_count=3), jobs=jobs)
+        app = make_app(reader or FakeReader(page_count=3), jobs=job_service(runner, folder, **given))
         async with serving(app) as address, httpx.AsyncClient(base_url=address, timeout=20) as client:
             yield client
 
@@ -222,6 +214,8 @@ async def test_what_is_no_job(tmp_path: Path, id_: str, route: str) -> None:
         ({"pages": "9"}, 400, "pages"),
         ({"colour": "red"}, 400, "colour"),
         ({"prompt": "Say."}, 400, "prompt"),
+        ({"format": "docx"}, 400, "format"),
+        ({"format": "png"}, 400, "format"),
     ],
 )
 async def test_wrong_submissions(tmp_path: Path, fields: dict[str, str], status: int, param: str) -> None:

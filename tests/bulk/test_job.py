@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ def mixed(tmp_path: Path) -> str:
 
 def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_path: Path) -> None:
     report = run(
-        mixed, images=True, markdown=True, exports=("html", "layout_pdf", "xlsx"), gpu_hour_price=2.0
+        mixed, images=True, markdown=True, exports=("html", "zip", "layout_pdf", "xlsx"), gpu_hour_price=2.0
     )
     pages = {row["page_id"]: row for row in read_table(tmp_path / "out" / "pages")}
     documents = {row["doc_id"]: row for row in read_table(tmp_path / "out" / "documents")}
@@ -123,7 +124,12 @@ def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_p
     link = "../images/short.pdf/page-0003-img-0.png"
     assert f"({link})" in text
     assert (tmp_path / "out" / "markdown" / link).resolve().read_bytes().startswith(b"\x89PNG")
-    assert "Page 2 of 320x120" in (tmp_path / "out" / "html" / "short.pdf.html").read_text()
+    web_page = (tmp_path / "out" / "html" / "short.pdf.html").read_text()
+    assert "Page 2 of 320x120" in web_page
+    assert web_page.count('src="data:image/png;base64,') == 3
+    with zipfile.ZipFile(tmp_path / "out" / "zip" / "short.pdf.zip") as packed:
+        figure = (tmp_path / "out" / "images" / "short.pdf" / "page-0003-img-0.png").read_bytes()
+        assert packed.read("page-0003-img-0.png") == figure
     assert (tmp_path / "out" / "xlsx" / "picture.png_tables.xlsx").read_bytes().startswith(b"PK")
     with pymupdf.open(tmp_path / "out" / "layout_pdf" / "short.pdf_layouts.pdf") as layouts:
         assert "1 title" in layouts[2].get_text()

@@ -11,8 +11,10 @@ from typing import Any
 
 from deployments.errors import OcrError
 from deployments.types import PageRequest
+from serve_app.api.jobs import JobService
 from serve_app.api.schemas import OcrOptions
 from serve_app.jobs.models import JobRecord, JobStatus, Webhook, new_id
+from serve_app.jobs.posting import PublicPost
 from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
@@ -46,9 +48,9 @@ class FakeSource:
         index: int,
         request: PageRequest,
         *,
-        confidence: bool = False,
-        figures: bool = False,
-        caller: str = "",
+        confidence: bool,
+        figures: bool,
+        caller: str,
     ) -> PageDone | PageFailed:
         assert request.keep_image
         assert figures
@@ -112,6 +114,19 @@ async def running(
         yield runner
     finally:
         await runner.close()
+
+
+def job_service(runner: JobRunner, folder: Path, **given: Any) -> JobService:
+    """What the routes of jobs stand on, over a runner on a folder."""
+    settings = JobSettings.model_validate({"directory": str(folder), **given})
+    webhooks = Webhooks(settings, PublicPost(private=settings.webhook_to_private_networks))
+    return JobService(runner, JobStore(str(folder)), settings, webhooks)
+
+
+async def finished(runner: JobRunner, record: JobRecord) -> JobStatus:
+    """A new job, once it has ended."""
+    await runner.submit(record, DOCUMENT)
+    return await ended(runner, record.id, record.owner)
 
 
 async def ended(runner: JobRunner, id_: str, owner: str = "") -> JobStatus:

@@ -11,15 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deployments.errors import CorruptPage, InvalidRequest, JobNotFound, NoResult
-from serve_app.api.jobs import JobService
 from serve_app.cli import cli
 from serve_app.jobs import client as client_module
-from serve_app.jobs.posting import PublicPost
-from serve_app.jobs.settings import JobSettings
-from serve_app.jobs.store import JobStore
-from serve_app.jobs.webhooks import Webhooks
 from tests.fakes import FakeReader, make_app, serving
-from tests.jobs.fakes import DOCUMENT, FakeSource, running
+from tests.jobs.fakes import DOCUMENT, FakeSource, job_service, running
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +31,9 @@ async def dsocr(tmp_path: Path, source: FakeSource, monkeypatch: pytest.MonkeyPa
     """Run `dsocr jobs` with arguments, in a thread, against the service that the fixture runs."""
     monkeypatch.setattr(client_module, "ASK_S", 0.01)
     folder = tmp_path / "jobs"
-    settings = JobSettings(directory=str(folder))
     async with running(folder, source) as runner:
-        jobs = JobService(runner, JobStore(str(folder)), settings, Webhooks(settings, PublicPost()))
-        async with serving(make_app(FakeReader(page_count=3), jobs=jobs)) as address:
+        app = make_app(FakeReader(page_count=3), jobs=job_service(runner, folder))
+        async with serving(app) as address:
 
             def run(verb: str, *arguments: object) -> "asyncio.Future[Result]":
                 line = ["jobs", verb, *map(str, arguments), "--server", address]

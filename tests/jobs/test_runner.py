@@ -18,7 +18,7 @@ from serve_app.bulk.store import Store
 from serve_app.jobs import reading
 from serve_app.jobs.models import JobRecord, JobState, JobStatus, is_id, new_id
 from serve_app.jobs.store import JobStore
-from tests.jobs.fakes import DOCUMENT, FakeSource, ended, new_record, running, true, until
+from tests.jobs.fakes import DOCUMENT, FakeSource, ended, finished, new_record, running, true, until
 
 pytestmark = pytest.mark.anyio
 
@@ -52,9 +52,7 @@ async def test_a_job_is_read_and_its_pages_are_kept(tmp_path: Path) -> None:
 async def test_pages_that_fail_leave_the_others_whole(tmp_path: Path) -> None:
     source = FakeSource(errors={1: [CorruptPage("torn")]})
     async with running(tmp_path, source) as runner:
-        record = new_record(3)
-        await runner.submit(record, DOCUMENT)
-        status = await ended(runner, record.id)
+        status = await finished(runner, new_record(3))
     assert (status.state, status.pages.done, status.pages.failed) == (JobState.DONE, 2, 1)
     assert status.error is None
 
@@ -62,9 +60,7 @@ async def test_pages_that_fail_leave_the_others_whole(tmp_path: Path) -> None:
 async def test_a_job_without_a_page_has_failed(tmp_path: Path) -> None:
     source = FakeSource(errors={0: [CorruptPage("torn")], 1: [GenerationFailed("no")]})
     async with running(tmp_path, source) as runner:
-        record = new_record(2)
-        await runner.submit(record, DOCUMENT)
-        status = await ended(runner, record.id)
+        status = await finished(runner, new_record(2))
     assert status.state is JobState.FAILED
     assert status.error is not None
     assert status.error.code == "corrupt_page"
@@ -73,9 +69,7 @@ async def test_a_job_without_a_page_has_failed(tmp_path: Path) -> None:
 async def test_what_passes_is_waited_for(tmp_path: Path) -> None:
     source = FakeSource(errors={0: [EngineUnavailable("starting"), StageLost("died"), QueueFull("full")]})
     async with running(tmp_path, source) as runner:
-        record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        status = await ended(runner, record.id)
+        status = await finished(runner, new_record(1))
     assert status.state is JobState.DONE
     assert source.read[0] == 4
 
@@ -83,9 +77,7 @@ async def test_what_passes_is_waited_for(tmp_path: Path) -> None:
 async def test_but_not_for_ever(tmp_path: Path) -> None:
     source = FakeSource(errors={0: [StageLost("died")] * 9})
     async with running(tmp_path, source, page_attempts=3) as runner:
-        record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        status = await ended(runner, record.id)
+        status = await finished(runner, new_record(1))
     assert status.error is not None
     assert status.error.code == "stage_lost"
     assert source.read[0] == 3
@@ -134,8 +126,7 @@ async def test_after_a_restart_nothing_is_lost_and_nothing_read_twice(tmp_path: 
 async def test_a_job_that_ended_stays_as_it_is_after_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path, FakeSource(errors={1: [CorruptPage("torn")]})) as runner:
         record = new_record(2)
-        await runner.submit(record, DOCUMENT)
-        before = await ended(runner, record.id)
+        before = await finished(runner, record)
     source = FakeSource()
     async with running(tmp_path, source) as runner:
         assert await runner.status(record.id, "") == before
@@ -145,8 +136,7 @@ async def test_a_job_that_ended_stays_as_it_is_after_a_restart(tmp_path: Path) -
 async def test_a_submission_that_is_repeated_makes_one_job(tmp_path: Path) -> None:
     async with running(tmp_path, FakeSource()) as runner:
         record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        await ended(runner, record.id)
+        await finished(runner, record)
         again = await runner.submit(record, DOCUMENT)
         assert again.state is JobState.DONE
         assert len((await runner.newest("", None, 10)).data) == 1
@@ -201,8 +191,7 @@ async def test_a_cancelled_job_frees_its_work_and_its_files(tmp_path: Path) -> N
 async def test_deleting_an_ended_job_leaves_nothing(tmp_path: Path) -> None:
     async with running(tmp_path, FakeSource()) as runner:
         record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        await ended(runner, record.id)
+        await finished(runner, record)
         await runner.cancel(record.id, "")
         assert not (tmp_path / record.id).exists()
         with pytest.raises(JobNotFound):
@@ -212,8 +201,7 @@ async def test_deleting_an_ended_job_leaves_nothing(tmp_path: Path) -> None:
 async def test_jobs_expire(tmp_path: Path) -> None:
     async with running(tmp_path, FakeSource(), keep_s=0.2, sweep_s=0.02) as runner:
         record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        await ended(runner, record.id)
+        await finished(runner, record)
         await true(lambda: not (tmp_path / record.id).exists())
     async with running(tmp_path, FakeSource()) as runner:
         with pytest.raises(JobNotFound):
@@ -224,8 +212,7 @@ async def test_the_oldest_go_first_where_there_are_too_many(tmp_path: Path) -> N
     async with running(tmp_path, FakeSource(), max_kept=2, sweep_s=0.02) as runner:
         records = [new_record(1) for _ in range(4)]
         for record in records:
-            await runner.submit(record, DOCUMENT)
-            await ended(runner, record.id)
+            await finished(runner, record)
         await true(lambda: len(list(tmp_path.glob("job-*/job.json"))) == 2)
         assert (await runner.status(records[3].id, "")).state is JobState.DONE
     assert not [record for record in records[:2] if page_files(tmp_path, record.id)]
@@ -246,8 +233,7 @@ async def test_more_unfinished_jobs_than_allowed_are_refused(tmp_path: Path) -> 
 async def test_an_owner_sees_no_jobs_of_others(tmp_path: Path) -> None:
     async with running(tmp_path, FakeSource()) as runner:
         record = new_record(1, owner="alice")
-        await runner.submit(record, DOCUMENT)
-        await ended(runner, record.id, "alice")
+        await finished(runner, record)
         assert (await runner.newest("bob", None, 10)).data == []
         for call in (runner.status, runner.cancel, runner.record):
             with pytest.raises(JobNotFound):
@@ -382,16 +368,13 @@ async def test_a_page_waits_for_an_engine_longer_than_it_is_tried(tmp_path: Path
     source = FakeSource(errors={0: [EngineUnavailable("starting")] * 9})
     async with running(tmp_path, source, page_attempts=2) as runner:
         record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        assert (await ended(runner, record.id)).state is JobState.DONE
+        assert (await finished(runner, record)).state is JobState.DONE
 
 
 async def test_but_not_longer_than_the_settings_say(tmp_path: Path) -> None:
     source = FakeSource(errors={0: [EngineUnavailable("starting")] * 9})
     async with running(tmp_path, source, unavailable_s=0) as runner:
-        record = new_record(1)
-        await runner.submit(record, DOCUMENT)
-        status = await ended(runner, record.id)
+        status = await finished(runner, new_record(1))
     assert status.error is not None
     assert status.error.code == "engine_unavailable"
 
