@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import threading
@@ -113,7 +114,7 @@ def is_unclear(result: str) -> bool:
 
     Serve's proxy answers 500 in plain text where the ingress replica itself died under a request.
     """
-    return result in ("unanswered", "wrong", "stream broke off") or "unclear" in result
+    return result in ("unanswered", "wrong", "unreadable", "stream broke off") or "unclear" in result
 
 
 def by_fault(faults: list[Fault], outcomes: list[Outcome], ended: float) -> dict[str, Any]:
@@ -150,8 +151,14 @@ def conditions() -> dict[str, Any]:
     }
 
 
+def end_in_order() -> None:
+    """Have SIGTERM, such as `timeout` sends, end this process as an exception does: with its service."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+
+
 def main() -> None:
     """Run the benchmark."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--share", type=float, default=0.5)

@@ -54,7 +54,10 @@ def plot_serve_load(result: dict[str, Any], target: Path) -> None:
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     loops = result["closed_loop"]
-    names = [str(row["concurrent"]) for row in loops]
+    names = [
+        f"{row['concurrent']}" if row["document_pages"] == 1 else f"{row['document_pages']} pages"
+        for row in loops
+    ]
     roles = sorted({role for row in loops for role in row["cpu_ms_by_role"]})
     floor = [0.0] * len(loops)
     for role in roles:

@@ -1,10 +1,12 @@
 """CPU time and memory of this process, and of all that it started, as time goes by."""
 
-import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
+
+from benchmarks.ray_processes import own_bytes, usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Sampler(threading.Thread):
     def run(self) -> None:
         """Take samples until stopped."""
         while not self._stop_asked.wait(1):
-            self.samples.append(Sample(time.time(), time.process_time(), *family()))
+            self.samples.append(look())
 
     def stop(self) -> None:
         """Take no more samples."""
@@ -55,29 +57,14 @@ class Sampler(threading.Thread):
         return [self.at(first + (last - first) * tenth / 10) for tenth in range(11)]
 
 
-def family() -> tuple[float, float, float, float]:
-    """Return what `Sample` has from `ray_cpu` on."""
-    parents, cpu, rss = {}, {}, {}
-    page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
-            shared = int((folder / "statm").read_text().split()[2])
-        except (OSError, ValueError):
-            continue
-        fields = rest.split()
-        pid = int(folder.name)
-        parents[pid] = int(fields[1])
-        cpu[pid] = (name, (int(fields[11]) + int(fields[12])) / tick)
-        rss[pid] = (int(fields[21]) - shared) * page / 2**20
-    mine = {os.getpid()}
-    grown = True
-    while grown:
-        below = {pid for pid, parent in parents.items() if parent in mine} - mine
-        mine |= below
-        grown = bool(below)
-    ray_cpu = sum(
-        seconds for pid, (name, seconds) in cpu.items() if pid in mine and name in ("raylet", "gcs_server")
+def look() -> Sample:
+    """Take a sample."""
+    below, mine = usage(), own_bytes(psutil.Process())
+    return Sample(
+        time.time(),
+        time.process_time(),
+        below.cpu_seconds["raylet"] + below.cpu_seconds["gcs"],
+        mine / 2**20,
+        (mine + below.memory_bytes) / 2**20,
+        below.largest_worker_bytes / 2**20,
     )
-    workers = [rss[pid] for pid in mine if cpu[pid][0].startswith("ray::")]
-    return ray_cpu, rss[os.getpid()], sum(rss[pid] for pid in mine), max(workers, default=0.0)

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 
 import psutil
 
-_REPLICA = re.compile(r"^ray::(?:ServeReplica:\w+:|SERVE_REPLICA::\w+#)(\w+)")
-_OTHERS = {
-    "ProxyActor": "proxy",
-    "ServeController": "controller",
+from benchmarks.process_name import process_name
+
+_REPLICA = re.compile(r"ray::ServeReplica:\w+:(\w+)")
+_ROLES = {
+    "ray::ProxyActor": "proxy",
+    "ray::ServeController": "controller",
     "raylet": "raylet",
     "gcs_server": "gcs",
-    "agent.py": "agents",
-    "runtime_env": "agents",
-    "sandbox_child": "sandbox",
+    "ray::DashboardAgent": "agents",
+    "ray::RuntimeEnvAgent": "agents",
+    "deployments.preprocess.sandbox_child": "sandbox",
 }
 
 
@@ -26,10 +28,12 @@ class Usage:
     Attributes:
         cpu_seconds: so far, by role; a role is a deployment's name or a part of Ray.
         memory_bytes: resident and not shared, all processes together.
+        largest_worker_bytes: of the largest of Ray's workers.
     """
 
     cpu_seconds: Counter[str] = field(default_factory=Counter)
     memory_bytes: int = 0
+    largest_worker_bytes: int = 0
 
     def since(self, earlier: "Usage") -> dict[str, float]:
         """Return processor seconds by role since an earlier moment; a process that ended counts no more."""
@@ -42,18 +46,24 @@ class Usage:
 def usage() -> Usage:
     """Count the processes below this one; it itself is left out."""
     cpu: Counter[str] = Counter()
-    memory = 0
+    memory = largest_worker = 0
     for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            name = " ".join(process.cmdline())
-            times, held = process.cpu_times(), process.memory_info()
+        with suppress(psutil.Error), process.oneshot():
+            name, times = process_name(process) or "", process.cpu_times()
             cpu[_role(name)] += times.user + times.system
-            memory += held.rss - held.shared
-    return Usage(cpu, memory)
+            held = own_bytes(process)
+            memory += held
+            if name.startswith("ray::"):
+                largest_worker = max(largest_worker, held)
+    return Usage(cpu, memory, largest_worker)
 
 
-def _role(command: str) -> str:
-    replica = _REPLICA.match(command)
-    if replica:
-        return replica.group(1).lower()
-    return next((role for mark, role in _OTHERS.items() if mark in command), "other")
+def own_bytes(process: psutil.Process) -> int:
+    """Return a process's memory that is resident and not shared."""
+    memory = process.memory_info()
+    return int(memory.rss - memory.shared)
+
+
+def _role(name: str) -> str:
+    replica = _REPLICA.match(name)
+    return replica.group(1).lower() if replica else _ROLES.get(name, "other")

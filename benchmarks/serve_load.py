@@ -2,14 +2,18 @@
 
     python -m benchmarks.serve_load [--concurrent 1 8 64 256] [--pages N] [--rates 0.25 0.5 0.8]
 
-A Ray and a Serve of its own, over HTTP on loopback; the client is this process. Each request is one A4 page
-of text as a PDF, drawn at 144 dpi. First so many requests are kept under way at any time (closed loop); then
-requests arrive at random at a share of the rate that this reached, whether or not earlier ones are done (open
-loop, Poisson arrivals from a seed), each timed from its planned arrival.
+A Ray and a Serve of its own, over HTTP on loopback; the client is this process. A request is an A4 page of
+text as a PDF, drawn at 144 dpi, or such a document of `--book` pages. First so many requests are kept under
+way at any time (closed loop); then requests of one page arrive at random at a share of the rate that this
+reached, whether or not earlier ones are done (open loop, Poisson arrivals from a seed), each timed from its
+planned arrival. Each closed loop is run `--rounds` times, all of them in turn; its row has the medians.
 
-`graph_cpu_ms` is the processor time of all of Ray's processes a page, less what Ray uses idle in that time,
-less `stages_cpu_ms`: what the stages' own code takes in this process for the same page. Memory is what all
-processes hold at most beyond what they held idle, over the requests under way. The last line is JSON.
+`graph_cpu_ms` is the processor time of all of Ray's processes a page, the sandbox's among them, less what Ray
+uses idle in that time, less `stages_cpu_ms`: what the same page takes where there is no graph, as `dsocr
+convert` has it: inspected, drawn in the sandbox, stood upright, and postprocessed, but not read by an engine.
+That is measured in this process at the beginning and at the end. `empty` is an application of Serve that does
+nothing in the same hops (`empty_serve`): no graph of these hops can cost less. Memory is what all processes
+hold at most beyond what they held idle, over the requests under way. The last line is JSON.
 """
 
 import argparse
@@ -24,30 +28,58 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pymupdf
 import ray
 from ray import serve
-from ray.serve.config import HTTPOptions
 
+from benchmarks.empty_serve import ROUTE, empty_app
 from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
 from benchmarks.waiting_engine import ANSWER
 from deployments.model.engine import Engine
 from deployments.postprocess.postprocessor import Postprocessor
-from deployments.preprocess.preprocessor import Preprocessor
 from deployments.types import EngineInput, FinishReason, Generation, PageRequest
+from serve_app.environment import prepare_ray
 from serve_app.graph import build_app
+from serve_app.server import start_serve
 from serve_app.settings import Settings, load_settings
 from serve_app.sizing import Resources
 
 SEED = 9
-IDLE_S = 5.0
+IDLE_S = 10.0
+STAGE_ROUNDS = 25
 WORDS = ("harbour", "ship", "tide", "the", "of", "lamp", "quay", "bell", "and", "pilot", "fog", "channel")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One kind of closed loop.
+
+    Attributes:
+        path: asked.
+        document: sent.
+        document_pages: of it.
+        concurrent: requests under way at any time.
+        requests: in all.
+    """
+
+    path: str
+    document: bytes
+    document_pages: int
+    concurrent: int
+    requests: int
+
+    @property
+    def pages(self) -> int:
+        """Pages in all."""
+        return self.requests * self.document_pages
 
 
 class Memory(threading.Thread):
@@ -70,28 +102,41 @@ class Memory(threading.Thread):
         return self.most
 
 
-def page_pdf() -> bytes:
-    """Return an A4 page of some 450 words."""
+def pdf(pages: int) -> bytes:
+    """Return A4 pages of some 450 words each."""
     rng = random.Random(SEED)
     document = pymupdf.open()
-    page = document.new_page(width=595, height=842)
-    text = " ".join(rng.choice(WORDS) for _ in range(450))
-    page.insert_textbox(pymupdf.Rect(60, 60, 535, 780), text, fontsize=11, lineheight=1.4)
+    for _ in range(pages):
+        page = document.new_page(width=595, height=842)
+        text = " ".join(rng.choice(WORDS) for _ in range(450))
+        page.insert_textbox(pymupdf.Rect(60, 60, 535, 780), text, fontsize=11, lineheight=1.4)
     return bytes(document.tobytes())
 
 
-def stages_ms(document: bytes, settings: Settings, rounds: int = 15) -> float:
-    """Return the processor milliseconds of the stages' own code for a page, median."""
-    preprocessor = Preprocessor(settings.limits, settings.views, EngineInput.PAGE, None)
-    postprocessor = Postprocessor()
-    taken = []
-    for _ in range(rounds):
-        started = time.process_time()
-        preprocessor.inspect(document)
-        page = preprocessor.prepare(document, 0, PageRequest())
-        postprocessor.process(page, Generation(ANSWER, FinishReason.STOP, 1000, 1000))
-        taken.append((time.process_time() - started) * 1e3)
-    return statistics.median(taken[2:])
+def stages_ms(document: bytes, settings: Settings) -> float:
+    """Return the processor milliseconds of the stages' own code for a document of one page, mean."""
+    preparation = settings.preparation(EngineInput.PAGE)
+    preprocessor, postprocessor = preparation.preprocessor(), Postprocessor()
+
+    def rounds(count: int) -> None:
+        for _ in range(count):
+            preprocessor.inspect(document)
+            page = preprocessor.prepare(document, 0, PageRequest())
+            postprocessor.process(page, Generation(ANSWER, FinishReason.STOP, 1000, 1000))
+
+    before = {child.pid for child in psutil.Process().children()}
+    rounds(2)
+    children = [child for child in psutil.Process().children() if child.pid not in before]
+
+    def spent() -> float:
+        times = [child.cpu_times() for child in children]
+        return time.process_time() + sum(each.user + each.system for each in times)
+
+    started = spent()
+    rounds(STAGE_ROUNDS)
+    taken = spent() - started
+    preparation.close()
+    return taken * 1e3 / STAGE_ROUNDS
 
 
 @asynccontextmanager
@@ -102,29 +147,29 @@ async def client(address: str, most: int) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def ask(http: httpx.AsyncClient, document: bytes) -> bool:
-    """Send a page; whether it was read."""
-    response = await http.post("/v1/ocr", files={"file": ("page.pdf", document)})
-    return response.status_code == 200 and response.json()["usage_info"]["pages_processed"] == 1
+async def ask(http: httpx.AsyncClient, path: str, document: bytes, pages: int) -> bool:
+    """Send a document; whether all of it was read."""
+    response = await http.post(path, files={"file": ("page.pdf", document)})
+    return response.status_code == 200 and response.json()["usage_info"]["pages_processed"] == pages
 
 
-async def closed_loop(address: str, document: bytes, concurrent: int, pages: int) -> tuple[list[float], int]:
+async def closed_loop(address: str, load: Load) -> tuple[list[float], int]:
     """Keep so many requests under way; returns their seconds, and how many failed."""
     seconds: list[float] = []
     failed = 0
-    left = iter(range(pages))
+    left = iter(range(load.requests))
 
-    async with client(address, concurrent) as http:
+    async with client(address, load.concurrent) as http:
 
         async def worker() -> None:
             nonlocal failed
             for _ in left:
                 started = time.perf_counter()
-                read = await ask(http, document)
+                read = await ask(http, load.path, load.document, load.document_pages)
                 failed += not read  # not in one step: others count while this one waits
                 seconds.append(time.perf_counter() - started)
 
-        await asyncio.gather(*(worker() for _ in range(concurrent)))
+        await asyncio.gather(*(worker() for _ in range(load.concurrent)))
     return seconds, failed
 
 
@@ -139,7 +184,7 @@ async def open_loop(address: str, document: bytes, rate: float, pages: int) -> t
         async def one(moment: float) -> None:
             nonlocal failed
             await asyncio.sleep(max(0.0, began + moment - time.perf_counter()))
-            read = await ask(http, document)
+            read = await ask(http, "/v1/ocr", document, 1)
             failed += not read
             seconds.append(time.perf_counter() - began - moment)
 
@@ -158,29 +203,43 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {name: round(cuts[cut] * 1e3, 1) for name, cut in (("p50_ms", 49), ("p95_ms", 94), ("p99_ms", 98))}
 
 
-def measured_loop(
-    address: str, document: bytes, concurrent: int, pages: int, idle: dict[str, float], stages: float
-) -> dict[str, Any]:
+def measured_loop(address: str, load: Load, idle: dict[str, float]) -> dict[str, Any]:
     """Run a closed loop and say what it cost a page."""
     memory, before, started = Memory(), usage(), time.perf_counter()
     memory.start()
-    seconds, failed = asyncio.run(closed_loop(address, document, concurrent, pages))
+    seconds, failed = asyncio.run(closed_loop(address, load))
     wall, after = time.perf_counter() - started, usage()
     most = memory.stop()
-    used = {role: spent * 1e3 / pages for role, spent in after.since(before).items()}
-    resting = sum(idle.values()) * wall * 1e3 / pages
+    used = {role: spent * 1e3 / load.pages for role, spent in after.since(before).items()}
+    resting = sum(idle.values()) * wall * 1e3 / load.pages
     total = sum(used.values())
     return {
-        "concurrent": concurrent,
-        "pages": pages,
         "failed": failed,
-        "pages_per_s": round(pages / wall, 2),
+        "pages_per_s": round(load.pages / wall, 2),
         **percentiles(seconds),
         "cpu_ms_by_role": {role: round(value, 2) for role, value in sorted(used.items()) if value >= 0.005},
         "cpu_ms": round(total, 2),
         "idle_cpu_ms": round(resting, 2),
-        "graph_cpu_ms": round(total - resting - stages, 2),
-        "memory_mb_per_page": round((most - before.memory_bytes) / 2**20 / concurrent, 2),
+        "net_cpu_ms": round(total - resting, 2),
+        "memory_mb_per_request": round((most - before.memory_bytes) / 2**20 / load.concurrent, 2),
+    }
+
+
+def median_row(load: Load, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians of the rounds of one closed loop."""
+    roles = sorted({role for row in rows for role in row["cpu_ms_by_role"]})
+    numbers = [name for name, value in rows[0].items() if isinstance(value, float)]
+    return {
+        "document_pages": load.document_pages,
+        "concurrent": load.concurrent,
+        "pages": load.pages,
+        "rounds": len(rows),
+        "failed": sum(row["failed"] for row in rows),
+        **{name: round(statistics.median(row[name] for row in rows), 2) for name in numbers},
+        "cpu_ms_by_role": {
+            role: round(statistics.median(row["cpu_ms_by_role"].get(role, 0.0) for row in rows), 2)
+            for role in roles
+        },
     }
 
 
@@ -191,15 +250,14 @@ def idle_rates() -> dict[str, float]:
     return {role: seconds / IDLE_S for role, seconds in usage().since(before).items()}
 
 
-def start_serve() -> str:
-    """Start Ray and Serve; returns Serve's address."""
+def start() -> str:
+    """Start Ray, and Serve on a free port; returns its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
+    start_serve(load_settings({"http": {"port": port}}).http)
     return f"http://127.0.0.1:{port}"
 
 
@@ -225,6 +283,39 @@ def deploy(
     return settings
 
 
+def closed_loops(
+    address: str, loads: list[Load], rounds: int, idle: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Run closed loops in turn, again and again, and print and return the medians of each."""
+    rows: list[list[dict[str, Any]]] = [[] for _ in loads]
+    for _ in range(rounds):
+        for load, found in zip(loads, rows, strict=True):
+            found.append(measured_loop(address, load, idle))
+    print(f"{'':>6} {'pages':>5} {'under way':>9} {'pages/s':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} "
+          f"{'cpu ms':>8} {'net ms':>8} {'MB/req':>8}")  # fmt: skip
+    result = []
+    for load, found in zip(loads, rows, strict=True):
+        row = median_row(load, found)
+        result.append(row)
+        print(f"{'empty' if load.path == ROUTE else '':>6} {load.document_pages:5} {load.concurrent:9} "
+              f"{row['pages_per_s']:8.1f} {row['p50_ms']:8.0f} {row['p95_ms']:8.0f} {row['p99_ms']:8.0f} "
+              f"{row['cpu_ms']:8.1f} {row['net_cpu_ms']:8.1f} {row['memory_mb_per_request']:8.1f}",
+              flush=True)  # fmt: skip
+    return result
+
+
+def arrivals(address: str, document: bytes, rates: list[tuple[float, float]], pages: int) -> list[Any]:
+    """Run open loops at rates, each with its share of the best; print and return a row for each."""
+    rows = []
+    for rate, share in rates:
+        seconds, failed = asyncio.run(open_loop(address, document, rate, pages))
+        row = {"rate": round(rate, 2), "share": share, "failed": failed, **percentiles(seconds)}
+        rows.append(row)
+        times = ", ".join(f"{cut[:3]} {row[cut]:.0f} ms" for cut in ("p50_ms", "p95_ms", "p99_ms"))
+        print(f"arrivals at {rate:.1f}/s: {times}, {failed} failed", flush=True)
+    return rows
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(
@@ -234,45 +325,47 @@ def main() -> None:
     parser.add_argument(
         "--pages", type=int, default=200, help="of each loop, but at least twice as many as under way"
     )
+    parser.add_argument("--book", type=int, default=20, help="pages of the long document; 0 leaves it out")
+    parser.add_argument("--rounds", type=int, default=3, help="of each closed loop")
     parser.add_argument(
         "--rates", type=float, nargs="*", default=[0.25, 0.5, 0.8], help="shares of the best rate"
     )
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--name", default="serve_load")
     options = parser.parse_args()
-    document = page_pdf()
+    prepare_ray()
+    page = pdf(1)
+    loads = [
+        Load(path, page, 1, concurrent, max(options.pages, 2 * concurrent))
+        for concurrent in options.concurrent
+        for path in ("/v1/ocr", ROUTE)
+    ]
+    if options.book:
+        loads.append(
+            Load("/v1/ocr", pdf(options.book), options.book, 1, max(options.pages // options.book, 2))
+        )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            address, settings = start_serve(), deploy(folder)
-            stages = stages_ms(document, settings)
-            asyncio.run(closed_loop(address, document, 4, 16))
+            address, settings = start(), deploy(folder)
+            serve.run(empty_app(), name="empty", route_prefix=ROUTE)
+            stages = stages_ms(page, settings)
+            for load in loads:
+                asyncio.run(closed_loop(address, Load(load.path, load.document, load.document_pages, 2, 6)))
             idle = idle_rates()
-            loops = []
-            print(f"{'under way':>9} {'pages/s':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'cpu ms':>8} "
-                  f"{'graph ms':>8} {'MB/page':>8}")  # fmt: skip
-            for concurrent in options.concurrent:
-                pages = max(options.pages, 2 * concurrent)
-                row = measured_loop(address, document, concurrent, pages, idle, stages)
-                loops.append(row)
-                print(f"{concurrent:9} {row['pages_per_s']:8.1f} {row['p50_ms']:8.0f} {row['p95_ms']:8.0f} "
-                      f"{row['p99_ms']:8.0f} {row['cpu_ms']:8.1f} {row['graph_cpu_ms']:8.1f} "
-                      f"{row['memory_mb_per_page']:8.1f}", flush=True)  # fmt: skip
-            best = max(row["pages_per_s"] for row in loops)
-            arrivals = []
-            for share in options.rates:
-                seconds, failed = asyncio.run(open_loop(address, document, share * best, options.pages))
-                row = {
-                    "rate": round(share * best, 2),
-                    "share": share,
-                    "failed": failed,
-                    **percentiles(seconds),
-                }
-                arrivals.append(row)
-                times = ", ".join(f"{cut[:3]} {row[cut]:.0f} ms" for cut in ("p50_ms", "p95_ms", "p99_ms"))
-                print(f"arrivals at {row['rate']:.1f}/s: {times}, {failed} failed", flush=True)
+            rows = closed_loops(address, loads, options.rounds, idle)
+            graph = [row for row, load in zip(rows, loads, strict=True) if load.path != ROUTE]
+            empty = [row for row, load in zip(rows, loads, strict=True) if load.path == ROUTE]
+            best = max(row["pages_per_s"] for row in graph if row["document_pages"] == 1)
+            rates = [(share * best, share) for share in options.rates]
+            random_arrivals = arrivals(address, page, rates, options.pages)
+            stages = statistics.mean((stages, stages_ms(page, settings)))
         finally:
             serve.shutdown()
             ray.shutdown()
+    for row in graph:
+        row["graph_cpu_ms"] = round(row["net_cpu_ms"] - stages, 2)
+        print(f"{row['document_pages']} page(s), {row['concurrent']} under way: the graph adds "
+              f"{row['graph_cpu_ms']:.1f} ms to the stages' {stages:.1f} ms")  # fmt: skip
     result = {
         "benchmark": "serve_load",
         "seed": SEED,
@@ -280,8 +373,9 @@ def main() -> None:
         "ray": ray.__version__,
         "stages_cpu_ms": round(stages, 2),
         "idle_cpu_ms_per_s": {role: round(value * 1e3, 2) for role, value in idle.items()},
-        "closed_loop": loops,
-        "open_loop": arrivals,
+        "closed_loop": graph,
+        "empty": empty,
+        "open_loop": random_arrivals,
     }
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -32,9 +32,10 @@ from ray import serve
 
 from benchmarks.faults.load import pdf, refusal
 from benchmarks.faults.memory import MemoryWatch
-from benchmarks.serve_load import SEED, client, deploy, percentiles, start_serve
+from benchmarks.serve_load import SEED, client, deploy, percentiles, start
 from benchmarks.typing_engine import PIECES, TypingEngine
 from benchmarks.waiting_engine import ANSWER
+from serve_app.environment import prepare_ray
 
 QUARTERS = 4
 HEARTBEAT_S = 2.0
@@ -209,10 +210,11 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
+    prepare_ray()
     load = [round(os.getloadavg()[0])]
     with tempfile.TemporaryDirectory() as folder:
         try:
-            address = start_serve()
+            address = start()
             engine = partial(TypingEngine, options.slots, options.latency)
             deploy(folder, engine, 2 * options.slots, api={"max_concurrent_requests": 2 * options.slots})
             loaded = overload(address, options.slots / options.latency, options.seconds)

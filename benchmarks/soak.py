@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chaos import BackgroundLoad, conditions, is_unclear
+from benchmarks.chaos import BackgroundLoad, conditions, end_in_order, is_unclear
 from benchmarks.faults.load import Load, jobs_lost, pdf
 from benchmarks.faults.memory import MemoryWatch
 from benchmarks.faults.service import running_service
@@ -93,6 +93,7 @@ def run_soak(minutes: float, share: float, warm_up_s: float, tell: Callable[[dic
 
 def main() -> None:
     """Run the benchmark."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--share", type=float, default=0.7)

@@ -20,34 +20,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from benchmarks.tiny_tower import TINY
 from deployments.model.vllm import query_encoder, sam
 from deployments.model.vllm.compiling import compile_forward, vary_batch
 from deployments.model.vllm.linear import Linear
 from deployments.model.vllm.vision import VisionOptions, VisionTower
-from deployments.model.vllm.vision_config import QueryEncoderConfig, SamConfig, VisionConfig
+from deployments.model.vllm.vision_config import VisionConfig
 
-TINY = VisionConfig(
-    sam=SamConfig(
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        mlp_dim=64,
-        patch_size=1,
-        global_attn_indexes=(1,),
-        output_channels=16,
-        downsample_channels=(24, 48),
-    ),
-    encoder=QueryEncoderConfig(
-        hidden_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        intermediate_size=64,
-    ),
-    image_size=16,
-    tile_size=16,
-    output_size=40,
-)
 GLOBAL = ("triton", "folded_fa3", "folded_cudnn", "folded_flash", "flex", "folded_efficient", "bias")
 WINDOW = ("triton", "folded_fa3", "folded_cudnn", "folded_flash", "matmul", "bias", "flex")
 QUERY = ("flash", "fa3", "masked")

@@ -17,6 +17,10 @@ engine_option = click.option(
     "--engine", type=click.Choice(["auto", "embedded", "vllm"]), help="Engine to run."
 )
 
+merge_option = click.option(
+    "--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads."
+)
+
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
@@ -90,7 +94,7 @@ def serve(host: str | None, port: int | None, engine: str | None) -> None:
     type=click.Choice(["html", "zip", "pdf", "layout_pdf", "png", "csv", "xlsx"]),
     help="Another file of each document; may be given several times. pdf is searchable.",
 )
-@click.option("--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads.")
+@merge_option
 @click.option("--api-key", envvar=KEY_VARIABLE, help="Key for the service.")
 def convert(
     files: tuple[Path, ...],
@@ -130,9 +134,10 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
     "--export",
     "exports",
     multiple=True,
-    type=click.Choice(["html", "pdf", "layout_pdf", "csv", "xlsx"]),
+    type=click.Choice(["html", "zip", "pdf", "layout_pdf", "csv", "xlsx"]),
     help="Write a file a document in this format, into OUT/FORMAT; may be given several times.",
 )
+@merge_option
 @click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")
 @click.option("--retry-failed", is_flag=True, help="Read again what failed or ran away, and nothing else.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any page failed or ran away.")

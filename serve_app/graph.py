@@ -33,7 +33,7 @@ from serve_app.metrics import PageMetrics, RequestMetrics
 from serve_app.page_reader import PageReader
 from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
-from serve_app.sizing import Resources, engine_places, job_places, roomy, sized
+from serve_app.sizing import Resources, engine_places, engine_threads, job_places, roomy, sized
 from serve_app.status import GraphStatus
 from serve_app.tracing import RequestSpans, start_tracing
 from serve_app.ui.presence import wanted
@@ -108,17 +108,10 @@ def build_app(
         settings.scaling, settings.model, choice.name, resources, settings.api.max_concurrent_requests
     )
     preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
-        settings.limits,
-        settings.sandbox,
-        settings.views,
-        settings.orientation,
-        choice.takes,
-        settings.model.vllm.model,
-        settings.model.vllm.revision,
+        settings.preparation(choice.takes)
     )
     if create is None:
-        threads = max(round(scaling.model.num_cpus or 1), 1)
-        create = partial(create_engine, settings.model, choice.name, threads)
+        create = partial(create_engine, settings.model, choice.name, engine_threads(scaling.model))
     policy = None
     if choice.name == "vllm" and settings.scaling.model.target_ongoing_requests is None:
         policy = {

@@ -8,11 +8,8 @@ from typing import Any
 from deployments.model.engine import Engine
 from deployments.model.selection import choose_engine, create_engine
 from deployments.postprocess.postprocessor import Postprocessor
-from deployments.preprocess.orientation import find_orientation
-from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.sandbox import Sandbox
-from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import EngineInput, FinishReason, Generation, PageRequest
+from deployments.preprocess.preparation import Preparation
+from deployments.types import FinishReason, Generation, PageRequest
 from serve_app.api import recognition
 from serve_app.api.downloads import file_of
 from serve_app.api.replies import ReplyWriter
@@ -27,14 +24,14 @@ from serve_app.stages import LocalStages
 
 
 class LocalConverter:
-    """Converts with a reader, and the engine and sandbox behind it, which it closes."""
+    """Converts with a reader, and the engine and preparation behind it, which it closes."""
 
     def __init__(
-        self, reader: Reader[Any], engine: Engine, max_pages: int, sandbox: Sandbox | None = None
+        self, reader: Reader[Any], engine: Engine, max_pages: int, preparation: Preparation | None = None
     ) -> None:
         self._reader = reader
         self._engine = engine
-        self._sandbox = sandbox
+        self._preparation = preparation
         self._max_pages = max_pages
         self._printer = Printer(processes=1)
 
@@ -74,10 +71,10 @@ class LocalConverter:
         return await file_of(format_, pages, document, info, options, self._printer)
 
     async def close(self) -> None:
-        """Close the engine and the sandbox."""
+        """Close the engine and what prepares pages."""
         await self._engine.close()
-        if self._sandbox is not None:
-            self._sandbox.close()
+        if self._preparation is not None:
+            self._preparation.close()
 
 
 def local_converter(settings: Settings) -> LocalConverter:
@@ -87,14 +84,9 @@ def local_converter(settings: Settings) -> LocalConverter:
         ConfigurationError: it can't run here.
     """
     choice = choose_engine(settings.model)
-    tokenizer = None
-    if choice.takes is EngineInput.VIEWS:
-        tokenizer = load_tokenizer(find_tokenizer(settings.model.vllm.model, settings.model.vllm.revision))
-    sandbox = Sandbox(settings.limits, settings.sandbox) if settings.sandbox.enabled else None
-    orientation = find_orientation(settings.orientation)
-    preprocessor = Preprocessor(
-        settings.limits, settings.views, choice.takes, tokenizer, sandbox, orientation
-    )
+    preparation = settings.preparation(choice.takes)
     engine = create_engine(settings.model, choice.name, threads=len(os.sched_getaffinity(0)))
-    reader = PageReader(LocalStages(preprocessor, engine, Postprocessor()), settings.reading)
-    return LocalConverter(reader, engine, settings.limits.max_pages, sandbox)
+    stages = LocalStages(preparation.preprocessor(), engine, Postprocessor())
+    return LocalConverter(
+        PageReader(stages, settings.reading), engine, settings.limits.max_pages, preparation
+    )

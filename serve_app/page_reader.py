@@ -245,11 +245,16 @@ class PageReader(Generic[DocumentT, PreparedT]):
 
     async def _page(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
         """Return how a page ended, and tell the observer; a page that is cancelled has no end."""
+
+        async def read(index: int) -> PageDone:
+            self._moved()
+            return PageDone(await self._attempts(job, index, emit))
+
         began = time.monotonic()
         asyncio.get_running_loop().call_soon(self._moved)  # once this page waits, if it has to
         with tracer.start_as_current_span("page", attributes={"dsocr.page": index}) as span:
             try:
-                end = await self._end(job, index, emit)
+                end = await self._ended(index, self._places.place(job.caller, job.share), read)
             finally:
                 self._moved()
             if isinstance(end, PageFailed):
@@ -261,15 +266,6 @@ class PageReader(Generic[DocumentT, PreparedT]):
     def _moved(self) -> None:
         if self._observer is not None:
             self._observer.moved(self._places.waiting, self._places.taken)
-
-    async def _end(self, job: _Job[DocumentT], index: int, emit: Emit) -> PageDone | PageFailed:
-        """Return how a page ended."""
-
-        async def read(index: int) -> PageDone:
-            self._moved()
-            return PageDone(await self._attempts(job, index, emit))
-
-        return await self._ended(index, self._places.place(job.caller, job.share), read)
 
     async def _ended(
         self,

@@ -17,7 +17,7 @@ from deployments.model.selection import choose_engine
 from serve_app.api.authentication import check_protection
 from serve_app.cluster import cluster_resources, connected, kill_processes, lost_processes
 from serve_app.graph import APP_NAME, build_app
-from serve_app.settings import Settings
+from serve_app.settings import HttpSettings, Settings
 from serve_app.ui.application import UI_APP_NAME, UI_ROUTE, build_ui
 from serve_app.ui.presence import OFF, wanted
 
@@ -47,11 +47,7 @@ def run_server(settings: Settings) -> None:
         click.echo("dsocr: starting …", err=True)
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
-        serve.start(
-            proxy_location=ProxyLocation.HeadOnly,
-            http_options=HTTPOptions(host=host, port=port),
-            logging_config=LoggingConfig(log_level=logging.WARNING),
-        )
+        start_serve(settings.http)
         serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
         if page:
             serve.run(build_ui(settings), name=UI_APP_NAME, route_prefix=UI_ROUTE)
@@ -62,6 +58,15 @@ def run_server(settings: Settings) -> None:
         stop.wait()
         click.echo("dsocr: stopping …", err=True)
         serve.shutdown()
+
+
+def start_serve(http: HttpSettings) -> None:
+    """Start Serve with one proxy, on this machine; the service has a request log of its own."""
+    serve.start(
+        proxy_location=ProxyLocation.HeadOnly,
+        http_options=HTTPOptions(host=http.host, port=http.port),
+        logging_config=LoggingConfig(log_level=logging.WARNING),
+    )
 
 
 def _watch(stop: threading.Event) -> None:

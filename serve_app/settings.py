@@ -23,7 +23,9 @@ from pydantic_settings import (
 
 from deployments.errors import ConfigurationError
 from deployments.model.settings import ModelSettings
+from deployments.preprocess.preparation import Preparation
 from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
+from deployments.types import EngineInput
 from serve_app.api.settings import ApiSettings
 from serve_app.bulk.settings import BulkSettings
 from serve_app.jobs.settings import JobSettings
@@ -121,6 +123,18 @@ class Settings(BaseSettings):
                 "model.vllm.image_size: the engine takes what Preprocess makes"
             )
         return self
+
+    def preparation(self, takes: EngineInput) -> Preparation:
+        """Return what the tree says about the preparing of pages for an engine that takes such input."""
+        return Preparation(
+            self.limits,
+            self.sandbox,
+            self.views,
+            takes,
+            self.model.vllm.model,
+            self.model.vllm.revision,
+            self.orientation,
+        )
 
     @classmethod
     def settings_customise_sources(

@@ -136,6 +136,11 @@ def engine_places(model: ModelSettings, engine: EngineName) -> int:
     return model.vllm.max_num_seqs if engine == "vllm" else model.embedded.max_concurrent_pages
 
 
+def engine_threads(model: ScalingSettings) -> int:
+    """Return how many CPU threads an engine may use, of a stage that was `sized`."""
+    return max(round(model.num_cpus or 1), 1)
+
+
 def job_places(model: ScalingSettings) -> int:
     """Return how many pages of jobs are under way at once.
 

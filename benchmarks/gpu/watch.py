@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from benchmarks.process_name import process_name
+
 INTERVAL_S = 0.5
 """The driver's own figure of how busy a GPU is covers the last sixth of a second to a second."""
 
@@ -112,18 +114,6 @@ class Watch:
                 except psutil.Error:  # it ended meanwhile
                     continue
                 self._cpu[key].append((time.time(), times.user + times.system))
-
-
-def process_name(process: psutil.Process) -> str | None:
-    """Return what a process calls itself, or the module or program that it runs; None if it is ending."""
-    line = process.cmdline()
-    if not line:
-        return None
-    if line[0].startswith(("VLLM::", "ray::")):
-        return line[0].split(" ")[0].split(".")[0]
-    if "-m" in line[:-1]:
-        return line[line.index("-m") + 1]
-    return process.name()
 
 
 class Gpu:

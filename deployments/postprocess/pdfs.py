@@ -7,11 +7,13 @@ process at the same time: call these where nothing else uses it.
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pymupdf
 from PIL import Image
 
 from deployments.errors import CorruptDocument, EncryptedDocument
 from deployments.postprocess import drawing
+from deployments.postprocess.ink import Ink
 from deployments.postprocess.text_layer import TextLayer
 from deployments.postprocess.text_lines import place
 from deployments.postprocess.turning import turned_size, upright
@@ -24,6 +26,9 @@ _LONGEST_SIDE = 14_400
 """Points; the largest page that PDF readers must accept (ISO 32000-1, annex C)."""
 
 _JPEG_QUALITY = 85
+
+_INK_SIDE = 2_000
+"""Pixels, at most, of the picture in which lines of print are looked for; a small letter has ten."""
 
 
 def searchable(
@@ -55,7 +60,8 @@ def searchable(
                 continue
             scale = page.rect.width / result.width
             size = turned_size(result.rotation, page.rect.width, page.rect.height)
-            laid.append((page.number, layer.add(place(upright(result)), scale, *size), result.rotation))
+            lines = place(upright(result), _ink(page, result))
+            laid.append((page.number, layer.add(lines, scale, *size), result.rotation))
         if laid:
             text = layer.finish()
             for number, layer_number, rotation in laid:
@@ -126,6 +132,15 @@ def _pages(
         if not page.is_wrapped:
             page.wrap_contents()
         yield page, result
+
+
+def _ink(page: pymupdf.Page, result: PageResult) -> Ink:
+    """Return the print on a page, turned upright."""
+    zoom = min(result.width / page.rect.width, _INK_SIDE / max(page.rect.width, page.rect.height))
+    drawn = page.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), colorspace=pymupdf.csRGB, alpha=False)
+    picture = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.width, 3)
+    turned = turned_size(result.rotation, result.width, result.height)
+    return Ink(np.rot90(picture, -result.rotation // 90), *turned)
 
 
 def _draw(page: pymupdf.Page, result: PageResult) -> None:

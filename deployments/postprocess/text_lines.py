@@ -1,16 +1,20 @@
 """Blocks' words as lines at their places on the page.
 
-The model gives a place to each block, not to each line or word. So a block's words are set as lines
-that fill its box: as many lines as give letters of usual proportions, each stretched to the box's
-width. A word is therefore found within its block and near its line, not to the letter.
+The model gives a place to each block, not to each line or word. Where the page's picture shows a block's
+lines, its words are set over these. Elsewhere they are set as lines that fill its box: as many as give
+letters of usual proportions, each stretched to the box's width; a word is then found within its block and
+near its line.
 """
 
 import math
+import statistics
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from deployments.postprocess import plain_text, tables
+from deployments.postprocess import line_breaks, plain_text, tables
+from deployments.postprocess.ink import Ink, Stripe
+from deployments.postprocess.line_breaks import Word
 from deployments.postprocess.tables import TableGrid
 from deployments.types import Block, BlockType, Box, PageResult
 
@@ -22,12 +26,19 @@ _MARGIN = 0.05
 _USUAL_LINES = 60
 """Where text without a box goes: a margin as part of the page, and lines that a page holds."""
 
+_EM = (0.45, 2.2)
+"""Bounds of the size of letters over the height of a line's ink, beyond which other things than lines of this
+text were found: letters without tails reach over half an em, with all of them over one."""
+
+_WORD_GAP = 0.17
+"""Between words at least, in em: letters stand nearer; a space is a quarter em, less in a tight line."""
+
 _LONGEST_WORD = 40
 """Longer ones may be broken, as may every word in wide characters, which has no spaces within."""
 
 
 class Line(NamedTuple):
-    """One line of text and where it stands, in pixels of the page image, y downwards."""
+    """A line of text, or a word with the space after it, and where it stands: in pixels, y downwards."""
 
     text: str
     x: float
@@ -48,8 +59,13 @@ def character_units(character: str) -> float:
     return 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.5
 
 
-def place(result: PageResult) -> list[Line]:
-    """All lines of a page at their places; text without a box fills the page within a margin."""
+def place(result: PageResult, ink: Ink | None = None) -> list[Line]:
+    """All text of a page at its places; text without a box fills the page within a margin.
+
+    Args:
+        result: the page, upright.
+        ink: what its picture shows.
+    """
     placed: list[Line] = []
     floating: list[str] = []
     for block in result.blocks:
@@ -58,9 +74,49 @@ def place(result: PageResult) -> list[Line]:
         elif block.type is BlockType.TABLE:
             placed += _table_lines(block, block.box)
         else:
+            texts = plain_text.lines(block)
             x1, y1, x2, y2 = block.box
-            placed += _fill(plain_text.lines(block), Line("", x1, y1, x2 - x1, y2 - y1))
+            found = _over(texts, ink.stripes(block.box)) if ink is not None else []
+            placed += found or _fill(texts, Line("", x1, y1, x2 - x1, y2 - y1))
     return placed + _loose(floating, result)
+
+
+def _over(texts: list[str], stripes: Sequence[Stripe]) -> list[Line]:
+    """Set words over lines of print, each at its own place; nothing where the two do not go together."""
+    words = line_breaks.words(texts)
+    if not words or not stripes:
+        return []
+    em = sum(stripe.width for stripe in stripes) / sum(word.width + word.space for word in words)
+    height = statistics.median(stripe.height for stripe in stripes)
+    if not _EM[0] <= em / height <= _EM[1]:
+        return []
+    shown = [stripe.starts(_WORD_GAP * em) for stripe in stripes]
+    lines = line_breaks.broken(words, [stripe.width for stripe in stripes], list(map(len, shown)))
+    if lines is None:
+        return []
+    placed = []
+    for line, stripe, printed in zip(lines, stripes, shown, strict=True):
+        top = (stripe.top + stripe.bottom - LEADING * height) / 2
+        parts = _between_spaces(line)
+        starts = printed
+        if len(parts) != len(printed):
+            natural = [sum(word.width + word.space for word in part) for part in parts]
+            em = stripe.width / (sum(natural) - line[-1].space)
+            starts = tuple(stripe.start + em * sum(natural[:number]) for number in range(len(parts)))
+        for part, start, end in zip(parts, starts, (*starts[1:], stripe.end), strict=True):
+            text = "".join(word.text for word in part)
+            placed.append(Line(text, start, top, end - start, LEADING * height))
+    return placed
+
+
+def _between_spaces(line: Sequence[Word]) -> list[list[Word]]:
+    """Return a line's words, those together that have no space between."""
+    parts: list[list[Word]] = [[]]
+    for word in line:
+        parts[-1].append(word)
+        if word.space:
+            parts.append([])
+    return [part for part in parts if part]
 
 
 def _loose(texts: list[str], result: PageResult) -> list[Line]:

@@ -5,12 +5,8 @@ import time
 
 from ray.util.metrics import Histogram
 
-from deployments.preprocess.orientation import find_orientation
-from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.sandbox import Sandbox
-from deployments.preprocess.settings import DocumentLimits, OrientationSettings, SandboxSettings, ViewSettings
-from deployments.tokenizer import find_tokenizer, load_tokenizer
-from deployments.types import DocumentInfo, EngineInput, PagePicture, PageRequest, PreparedPage
+from deployments.preprocess.preparation import Preparation
+from deployments.types import DocumentInfo, PagePicture, PageRequest, PreparedPage
 
 PAGE_BOUNDARIES = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30]
 """Seconds; a typical page takes 0.1 of one core, and a step that takes 30 is cut off."""
@@ -19,21 +15,9 @@ PAGE_BOUNDARIES = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30]
 class PreprocessDeployment:
     """Draws and tiles pages on CPUs; one page at a time takes one core."""
 
-    def __init__(
-        self,
-        limits: DocumentLimits,
-        sandbox: SandboxSettings,
-        views: ViewSettings,
-        orientation: OrientationSettings,
-        takes: EngineInput,
-        model: str,
-        revision: str | None,
-    ) -> None:
-        self._sandbox = Sandbox(limits, sandbox) if sandbox.enabled else None
-        tokenizer = load_tokenizer(find_tokenizer(model, revision)) if takes is EngineInput.VIEWS else None
-        self._preprocessor = Preprocessor(
-            limits, views, takes, tokenizer, self._sandbox, find_orientation(orientation)
-        )
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._preprocessor = preparation.preprocessor()
         self._seconds = Histogram("dsocr_preprocess_seconds", "Seconds of a page.", PAGE_BOUNDARIES)
 
     async def inspect(self, document: bytes) -> DocumentInfo:
@@ -52,5 +36,4 @@ class PreprocessDeployment:
         return await asyncio.to_thread(self._preprocessor.picture, document, index, dpi, side)
 
     async def __del__(self) -> None:
-        if self._sandbox is not None:
-            self._sandbox.close()
+        self._preparation.close()

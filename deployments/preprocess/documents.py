@@ -64,6 +64,21 @@ def media_type_of(data: bytes) -> str:
     )
 
 
+def accepted_type(data: bytes, limits: DocumentLimits) -> str:
+    """Return the media type of a file that may be opened.
+
+    Raises:
+        EmptyDocument: no bytes.
+        DocumentTooLarge: too many bytes.
+        UnsupportedMediaType: of no type that is read.
+    """
+    if not data:
+        raise EmptyDocument("The file is empty.")
+    if len(data) > limits.max_bytes:
+        raise DocumentTooLarge(f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
+    return media_type_of(data)
+
+
 class Document:
     """An open file and its pages, for one thread at a time; different documents may be read at once.
 
@@ -92,11 +107,7 @@ class Document:
             EncryptedDocument: a PDF that needs a password.
             CorruptDocument: damaged.
         """
-        if not data:
-            raise EmptyDocument("The file is empty.")
-        if len(data) > limits.max_bytes:
-            raise DocumentTooLarge(f"The file has {len(data):,} bytes; the limit is {limits.max_bytes:,}.")
-        media_type = media_type_of(data)
+        media_type = accepted_type(data, limits)
         pages: PdfPages | PicturePages
         if media_type == PdfPages.media_type:
             kind, pages = DocumentKind.PDF, PdfPages(data, limits)

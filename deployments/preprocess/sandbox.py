@@ -25,9 +25,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from deployments.errors import CorruptDocument, CorruptPage, DocumentTooLarge, EmptyDocument, OcrError
+from deployments.errors import CorruptDocument, CorruptPage, OcrError
 from deployments.preprocess import sandbox_protocol as protocol
-from deployments.preprocess.documents import Document, media_type_of
+from deployments.preprocess.documents import Document, accepted_type
 from deployments.preprocess.page_image import PageImage
 from deployments.preprocess.settings import DocumentLimits, SandboxSettings
 from deployments.types import DocumentInfo, DocumentKind
@@ -75,13 +75,7 @@ class Sandbox:
         Raises:
             OcrError: as `Document.open`.
         """
-        if not data:
-            raise EmptyDocument("The file is empty.")
-        if len(data) > self._limits.max_bytes:
-            raise DocumentTooLarge(
-                f"The file has {len(data):,} bytes; the limit is {self._limits.max_bytes:,}."
-            )
-        if media_type_of(data) not in SANDBOXED:
+        if accepted_type(data, self._limits) not in SANDBOXED:
             return Document.open(data, self._limits)
         return SandboxedDocument(self, data)
 

@@ -60,7 +60,6 @@ def _answer(
                     "kind": info.kind.value,
                     "media_type": info.media_type,
                     "page_count": info.page_count,
-                    "size_bytes": info.size_bytes,
                 }, None
             case "render":
                 page = documents[number].render(message["index"], message["dpi"])

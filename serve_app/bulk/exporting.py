@@ -1,19 +1,19 @@
-"""Files of whole documents beside a job's tables: web pages, PDFs, spreadsheets.
+"""Files of whole documents beside a job's tables: web pages, zip files, PDFs, spreadsheets.
 
-They are made of the stored pages; PDFs also of the document, which is fetched once more.
+They are made of the stored pages and figures; PDFs also of the document, which is fetched once more.
 """
 
 import asyncio
 import io
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployments.errors import OcrError
 from deployments.preprocess.documents import media_type_of
 from deployments.types import DocumentInfo, DocumentKind, PageResult
-from serve_app.bulk.pages import file_name
+from serve_app.bulk.pages import figure_file, file_name
 from serve_app.bulk.rows import page_result
 from serve_app.bulk.store import Store, read_document
 from serve_app.formats import ResultFormat, Selection, write
@@ -21,27 +21,22 @@ from serve_app.printing import Printer
 
 logger = logging.getLogger(__name__)
 
-FORMATS = (
-    ResultFormat.HTML,
-    ResultFormat.PDF,
-    ResultFormat.LAYOUT_PDF,
-    ResultFormat.CSV,
-    ResultFormat.XLSX,
-)
-"""What a job can write. Figures are in `images/`, and no file holds them; the others hold only them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Exports:
     """Which files are written.
 
     Attributes:
-        formats: of `FORMATS`.
+        formats: any but those of a single page.
         max_bytes: largest document that is fetched again.
+        figures: whether figures were written, and go into the files that can hold them.
+        merge: whether pages are put together, as `Selection.merge` says.
     """
 
     formats: tuple[ResultFormat, ...] = ()
     max_bytes: int = 0
+    figures: bool = False
+    merge: bool = False
 
 
 def write_exports(
@@ -63,23 +58,40 @@ def write_exports(
     results = [page_result(row) for row in rows]
     for format_ in wanted.formats:
         try:
-            content = _made(format_, uri, page_count, results, wanted.max_bytes)
+            if format_.is_printed:
+                content = _printed(format_, uri, page_count, results, wanted.max_bytes)
+            else:
+                holds = wanted.figures and format_.has_figures
+                pages = _with_figures(store, doc_id, results) if holds else results
+                content = _written(format_, pages, Selection(merge=wanted.merge))
         except OcrError as error:
             logger.warning("no %s was written for %s: %s", format_, doc_id, error.message)
         else:
             store.write(f"{format_}/{file_name(doc_id)}{format_.ending}", content)
 
 
-def _made(
+def _printed(
     format_: ResultFormat, uri: str, page_count: int, results: list[PageResult], max_bytes: int
 ) -> bytes:
-    if format_.is_printed:
-        document = read_document(uri, max_bytes)
-        media_type = media_type_of(document)
-        kind = DocumentKind.PDF if media_type == "application/pdf" else DocumentKind.IMAGE
-        info = DocumentInfo(kind, media_type, page_count, len(document))
-        # Pages of a PDF are taken as they are, so that the resolution is no matter.
-        return asyncio.run(Printer(processes=1).make(format_, document, info, 72, results))
+    document = read_document(uri, max_bytes)
+    media_type = media_type_of(document)
+    kind = DocumentKind.PDF if media_type == "application/pdf" else DocumentKind.IMAGE
+    info = DocumentInfo(kind, media_type, page_count, len(document))
+    # Pages of a PDF are taken as they are, so that the resolution is no matter.
+    return asyncio.run(Printer(processes=1).make(format_, document, info, 72, results))
+
+
+def _written(format_: ResultFormat, pages: Iterable[PageResult], selection: Selection) -> bytes:
     out = io.BytesIO()
-    write(out, format_, results, Selection())
+    write(out, format_, pages, selection)
     return out.getvalue()
+
+
+def _with_figures(store: Store, doc_id: str, results: Iterable[PageResult]) -> Iterator[PageResult]:
+    """Yield pages with their figures' bytes, read as each page is written."""
+    for result in results:
+        figures = [
+            replace(figure, png=store.read(figure_file(doc_id, result.index, figure.id)))
+            for figure in result.figures
+        ]
+        yield replace(result, figures=tuple(figures))

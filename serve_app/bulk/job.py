@@ -32,7 +32,6 @@ from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.pipeline import DOCUMENTS_PER_BLOCK, Scale, read_documents
 from serve_app.bulk.plan import Reading
-from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.progress import Progress
 from serve_app.bulk.quarantine import Ledger
 from serve_app.bulk.report import make_report, write_report
@@ -41,7 +40,7 @@ from serve_app.bulk.store import Store
 from serve_app.cluster import cluster_resources, connected
 from serve_app.formats import ResultFormat
 from serve_app.settings import ScalingSettings, Settings
-from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, sized
+from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, engine_threads, sized
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +68,7 @@ class JobOptions:
         images: whether figures are cut out and written.
         markdown: whether each document's Markdown is written as a file too.
         exports: formats in which each document is written as a file too.
+        merge: whether those files have the pages put together.
         gpu_hour_price: for the report.
         retry_failed: whether pages and documents that failed or ran away are read again.
         overwrite: whether to delete what another job left in the folder.
@@ -80,6 +80,7 @@ class JobOptions:
     images: bool = False
     markdown: bool = False
     exports: tuple[str, ...] = ()
+    merge: bool = False
     gpu_hour_price: float | None = None
     retry_failed: bool = False
     overwrite: bool = False
@@ -122,8 +123,7 @@ def _run(
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
-            threads = max(round(scaling.num_cpus or 1), 1)
-            create = partial(create_engine, settings.model, choice.name, threads)
+            create = partial(create_engine, settings.model, choice.name, engine_threads(scaling))
         store = Store(options.out, record.TEMPORARY)
         record.claim(store, _asked(options, settings, choice, manifest), overwrite=options.overwrite)
         scale = scale_for(settings, choice, scaling, resources)
@@ -134,7 +134,12 @@ def _run(
         finally:
             run.save()
         index = journal.read_index(store, manifest["doc_id"])
-        exports = Exports(tuple(map(ResultFormat, options.exports)), settings.limits.max_bytes)
+        exports = Exports(
+            formats=tuple(map(ResultFormat, options.exports)),
+            max_bytes=settings.limits.max_bytes,
+            figures=options.images,
+            merge=options.merge,
+        )
         layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images, exports)
         tally = write_outputs(store, entries(manifest, index, settings.limits), layout)
         report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
@@ -203,15 +208,7 @@ def _plan(
     return Reading(
         create=create,
         ledger=ledger,
-        preparation=Preparation(
-            settings.limits,
-            settings.sandbox,
-            settings.views,
-            choice.takes,
-            settings.model.vllm.model,
-            settings.model.vllm.revision,
-            settings.orientation,
-        ),
+        preparation=settings.preparation(choice.takes),
         ladder=settings.reading.ladder,
         store=store,
         run=run,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from deployments.preprocess.settings import DocumentLimits
 from deployments.types import PageRequest
 from serve_app.api import page_ranges
-from serve_app.bulk.manifest import row_request
+from serve_app.bulk.manifest import numbered_rows, row_request
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.rows import FAILED, OK, PARTS, RUNAWAY
 from serve_app.bulk.store import Store
@@ -139,23 +139,20 @@ def outstanding(
         limits: what is read at all.
         redo: whether a page or document that failed or ran away is to be read again.
     """
-    number = 0
-    for batch in manifest.to_batches(max_chunksize=10_000):
-        for row in batch.to_pylist():
-            span = index.span(number)
-            number += 1
-            wanted = _wanted(row, request)
-            done = index.page[span][index.rank[span] == 0] if redo else index.page[span]
-            page_count = int(index.page_count[span].max(initial=0))
-            if page_count == 0:
-                if len(done) == 0:
-                    yield wanted
-            elif wanted.ranges is not None or len(done) < page_count:
-                chosen = page_ranges.select(wanted.ranges, page_count, limits.max_pages)
-                if len(done) < len(chosen):
-                    read = set(done.tolist())
-                    rest = tuple(page for page in chosen if page not in read)
-                    yield replace(wanted, rest=rest, page_count=page_count)
+    for number, row in numbered_rows(manifest):
+        span = index.span(number)
+        wanted = _wanted(row, request)
+        done = index.page[span][index.rank[span] == 0] if redo else index.page[span]
+        page_count = int(index.page_count[span].max(initial=0))
+        if page_count == 0:
+            if len(done) == 0:
+                yield wanted
+        elif wanted.ranges is not None or len(done) < page_count:
+            chosen = page_ranges.select(wanted.ranges, page_count, limits.max_pages)
+            if len(done) < len(chosen):
+                read = set(done.tolist())
+                rest = tuple(page for page in chosen if page not in read)
+                yield replace(wanted, rest=rest, page_count=page_count)
 
 
 def _wanted(row: dict[str, Any], request: PageRequest) -> Wanted:

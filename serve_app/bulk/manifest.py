@@ -57,7 +57,7 @@ def read_manifest(uri: str, request: PageRequest) -> pa.Table:
     if table.num_rows == 0:
         raise InvalidRequest(f"The manifest {uri} has no rows.", "manifest")
     _check_ids(table["doc_id"])
-    for number, row in _rows(table):
+    for number, row in numbered_rows(table):
         _check_row(number, row, request)
     return table
 
@@ -125,7 +125,7 @@ def _fault(row: int, column: str, what: str) -> InvalidRequest:
     return InvalidRequest(f'Row {row} of the manifest, column "{column}": {what.rstrip(".")}.', "manifest")
 
 
-def _rows(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
+def numbered_rows(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield rows with their numbers, from 0."""
     number = 0
     for batch in table.to_batches(max_chunksize=BATCH):
@@ -137,7 +137,7 @@ def _rows(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
 def digest(table: pa.Table) -> str:
     """Return a hash of what a manifest says, whatever its file looks like."""
     state = hashlib.sha256()
-    for _, row in _rows(table):
+    for _, row in numbered_rows(table):
         state.update(json.dumps(row, ensure_ascii=True).encode())
     return state.hexdigest()
 

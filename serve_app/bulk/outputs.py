@@ -18,6 +18,7 @@ from deployments.preprocess.settings import DocumentLimits
 from serve_app.api import page_ranges
 from serve_app.bulk.exporting import Exports, write_exports
 from serve_app.bulk.journal import Index, parquet, read_part
+from serve_app.bulk.manifest import numbered_rows
 from serve_app.bulk.pages import WHOLE_DOCUMENT, file_name, page_id
 from serve_app.bulk.rows import DOCUMENTS, FAILED, OK, PAGES, PARTIAL, RUNAWAY, STAGES, page_result
 from serve_app.bulk.store import Store
@@ -101,24 +102,19 @@ def entries(manifest: pa.Table, index: Index, limits: DocumentLimits) -> Iterato
     Raises:
         JobIncomplete: a document has no row at all.
     """
-    number = 0
-    for batch in manifest.select(["doc_id", "uri", "pages"]).to_batches(max_chunksize=10_000):
-        for row in batch.to_pylist():
-            span = index.span(number)
-            number += 1
-            pages = index.page[span].tolist()
-            if not pages:
-                raise JobIncomplete(
-                    f'The document "{row["doc_id"]}" has no page; run the same command again.'
-                )
-            expected: tuple[int, ...] = (WHOLE_DOCUMENT,)
-            if pages != [WHOLE_DOCUMENT]:
-                count = int(index.page_count[span].max())
-                chosen = page_ranges.select(page_ranges.parse(row["pages"]), count, limits.max_pages)
-                expected = tuple(sorted(chosen))
-            places = zip(pages, index.file[span].tolist(), index.row[span].tolist(), strict=True)
-            sources = tuple(Source(page, index.files[file], at) for page, file, at in places)
-            yield Entry(row["doc_id"], row["uri"], expected, sources)
+    for number, row in numbered_rows(manifest.select(["doc_id", "uri", "pages"])):
+        span = index.span(number)
+        pages = index.page[span].tolist()
+        if not pages:
+            raise JobIncomplete(f'The document "{row["doc_id"]}" has no page; run the same command again.')
+        expected: tuple[int, ...] = (WHOLE_DOCUMENT,)
+        if pages != [WHOLE_DOCUMENT]:
+            count = int(index.page_count[span].max())
+            chosen = page_ranges.select(page_ranges.parse(row["pages"]), count, limits.max_pages)
+            expected = tuple(sorted(chosen))
+        places = zip(pages, index.file[span].tolist(), index.row[span].tolist(), strict=True)
+        sources = tuple(Source(page, index.files[file], at) for page, file, at in places)
+        yield Entry(row["doc_id"], row["uri"], expected, sources)
 
 
 def write_outputs(store: Store, documents: Iterator[Entry], layout: Layout) -> Tally:

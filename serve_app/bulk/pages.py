@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from deployments.errors import OcrError
+from deployments.postprocess import exports
 from deployments.preprocess.settings import DocumentLimits
 from deployments.types import DocumentInfo, PageRequest
 from serve_app.api import page_ranges
@@ -44,6 +45,11 @@ def file_name(doc_id: str) -> str:
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME - 17]}-{hashlib.sha256(doc_id.encode()).hexdigest()[:16]}"
     return name
+
+
+def figure_file(doc_id: str, page: int, figure_id: str) -> str:
+    """Return the name of a figure's file in the job's folder."""
+    return f"images/{file_name(doc_id)}/{exports.document_name(page, figure_id)}"
 
 
 @dataclass(frozen=True, slots=True)

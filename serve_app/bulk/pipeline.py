@@ -18,9 +18,9 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from deployments.errors import StageLost
+from deployments.preprocess.preparation import Preparation
 from serve_app.bulk.pages import Segment, Wanted, groups, segments
 from serve_app.bulk.plan import Reading
-from serve_app.bulk.preparation import Preparation
 from serve_app.bulk.progress import Progressed
 from serve_app.bulk.reading import ReadGroups
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from deployments.model.engine import Engine
 from deployments.model.ladder import LadderSettings
-from serve_app.bulk.preparation import Preparation
+from deployments.preprocess.preparation import Preparation
 from serve_app.bulk.store import Store
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import pickle
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -29,7 +30,7 @@ from serve_app.bulk.plan import Reading
 from serve_app.bulk.progress import Progressed
 from serve_app.bulk.quarantine import LedgerEntry, Quarantine
 from serve_app.bulk.rows import OK, Times
-from serve_app.bulk.stages import Answer, Drawn, ReadPage, Written
+from serve_app.bulk.stages import Answer, Drawn, ReadPage
 from serve_app.bulk.writing import PageWriter, already_written
 
 logger = logging.getLogger(__name__)
@@ -93,12 +94,12 @@ def _first(group: BaseException) -> BaseException:
     return group
 
 
-def _counts(group: Group, written: Sequence[Written], fault: str | None = None) -> dict[str, Any]:
-    """Return what the driver gets to know of a group."""
+def _counts(group: Group, statuses: Sequence[str], fault: str | None = None) -> dict[str, Any]:
+    """Return what the driver gets to know of a group, from its pages' rows."""
     first = [segment for segment in group.segments if segment.first]
     done = Progressed(
-        pages=len(written),
-        failed=sum(page.status != OK for page in written),
+        pages=len(statuses),
+        failed=sum(status != OK for status in statuses),
         opened=len(first),
         opened_pages=sum(segment.wanted or 1 for segment in first),
         fault=fault or "",
@@ -124,13 +125,13 @@ class _GroupReader:
         )
         self._already = already_written(plan, name)
 
-    async def read(self, group: Group) -> list[Written]:
-        """Read a group's pages; returns when they are written."""
+    async def read(self, group: Group) -> list[str]:
+        """Read a group's pages; returns the status of each once they are written."""
         async with asyncio.TaskGroup() as tasks:
             segments = [tasks.create_task(self._segment(segment)) for segment in group.segments]
-        return [page for segment in segments for page in segment.result()]
+        return [status for segment in segments for status in segment.result()]
 
-    async def _segment(self, segment: Segment) -> list[Written]:
+    async def _segment(self, segment: Segment) -> list[str]:
         if segment.error is not None:
             failed = ReadPage(segment.doc_id, WHOLE_DOCUMENT, 0, segment.error, Times())
             return [await self._writer.write(failed)]
@@ -179,7 +180,7 @@ class _GroupReader:
                 raise
             yield drawn
 
-    async def _page(self, segment: Segment, drawn: Drawn) -> Written:
+    async def _page(self, segment: Segment, drawn: Drawn) -> str:
         try:
             read = await self._read(segment, drawn)
         finally:
@@ -197,7 +198,7 @@ class _GroupReader:
             outcome = drawn.page
         else:
             times = replace(times, prepare=drawn.page.seconds)
-            began = self._loop_time()
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(self._plan.page_timeout_s):
                     outcome = await self._climbed(segment, drawn, rungs_tried)
@@ -213,7 +214,7 @@ class _GroupReader:
                     "page %d of %s failed through an internal error", drawn.index, segment.doc_id
                 )
                 outcome = OcrError("The page failed through an internal error, which the log has.")
-            times = replace(times, engine=self._loop_time() - began)
+            times = replace(times, engine=time.monotonic() - began)
         attempts = None
         if rungs_tried:
             # On each rung the engine got through the page or died of it some times.
@@ -259,10 +260,6 @@ class _GroupReader:
 
     def _request(self, segment: Segment, *, crop: bool) -> PageRequest:
         return replace(segment.request, crop=crop, keep_image=self._plan.images)
-
-    @staticmethod
-    def _loop_time() -> float:
-        return asyncio.get_running_loop().time()
 
 
 def _lost(page: int, segment: Segment, error: RayError) -> StageLost:

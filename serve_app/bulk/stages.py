@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployments.errors import OcrError
-from deployments.postprocess import exports
 from deployments.postprocess.postprocessor import Postprocessor
+from deployments.preprocess.preparation import Preparation
 from deployments.types import Generation, PageRequest, PageResult, PreparedPage
 from serve_app.bulk.journal import write_part
-from serve_app.bulk.pages import Segment, file_name
-from serve_app.bulk.preparation import Preparation
+from serve_app.bulk.pages import Segment, figure_file
 from serve_app.bulk.rows import EngineLabel, Times, error_row, result_row
 from serve_app.bulk.store import Store, read_document
 
@@ -77,25 +76,18 @@ class ReadPage:
     attempts: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What is left to say of a page once it is written."""
-
-    status: str
-    output_tokens: int
-
-
-def write(
-    store: Store, name: str, pages: Sequence[ReadPage], label: EngineLabel, images: bool
-) -> list[Written]:
+def write(store: Store, name: str, pages: Sequence[ReadPage], label: EngineLabel, images: bool) -> list[str]:
     """Postprocess pages and write them as one part file; figures first, so that a row's are always there.
+
+    Returns:
+        The status of each page's row.
 
     Raises:
         OSError: the output can't be written.
     """
     rows = [_row(store, page, label, images) for page in pages]
     write_part(store, name, rows)
-    return [Written(row["status"], row.get("output_tokens", 0)) for row in rows]
+    return [row["status"] for row in rows]
 
 
 def _row(store: Store, read: ReadPage, label: EngineLabel, images: bool) -> dict[str, Any]:
@@ -105,8 +97,7 @@ def _row(store: Store, read: ReadPage, label: EngineLabel, images: bool) -> dict
         return error_row(read.doc_id, read.index, read.page_count, outcome, label, read.times, read.attempts)
     for figure in outcome.figures:
         if figure.png is not None:
-            name = exports.document_name(outcome.index, figure.id)
-            store.write(f"images/{file_name(read.doc_id)}/{name}", figure.png)
+            store.write(figure_file(read.doc_id, outcome.index, figure.id), figure.png)
     times = replace(read.times, postprocess=time.perf_counter() - began)
     return result_row(read.doc_id, read.page_count, outcome, label, times)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from deployments.errors import ConfigurationError, EngineUnavailable, OcrError
+from deployments.preprocess.preparation import Preparation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
 from deployments.types import Generation, GenerationOptions, PageRequest, PreparedPage
 from serve_app.bulk.pages import Segment, Wanted, segments
-from serve_app.bulk.preparation import Preparation
 from tests.fake_engine import FakeEngine
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.types import EngineInput, PageRequest, Task
-from serve_app.bulk import job, pipeline
+from serve_app import settings as settings_module
+from serve_app.bulk import pipeline
 from serve_app.bulk.job import JobFailed
 from serve_app.bulk.rows import DOCUMENTS, PAGES, EngineLabel, Times, result_row
 from serve_app.page_reader import PageReader, ReadingSettings
@@ -69,7 +71,7 @@ def mixed(tmp_path: Path) -> str:
 
 def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_path: Path) -> None:
     report = run(
-        mixed, images=True, markdown=True, exports=("html", "layout_pdf", "xlsx"), gpu_hour_price=2.0
+        mixed, images=True, markdown=True, exports=("html", "zip", "layout_pdf", "xlsx"), gpu_hour_price=2.0
     )
     pages = {row["page_id"]: row for row in read_table(tmp_path / "out" / "pages")}
     documents = {row["doc_id"]: row for row in read_table(tmp_path / "out" / "documents")}
@@ -122,7 +124,12 @@ def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_p
     link = "../images/short.pdf/page-0003-img-0.png"
     assert f"({link})" in text
     assert (tmp_path / "out" / "markdown" / link).resolve().read_bytes().startswith(b"\x89PNG")
-    assert "Page 2 of 320x120" in (tmp_path / "out" / "html" / "short.pdf.html").read_text()
+    web_page = (tmp_path / "out" / "html" / "short.pdf.html").read_text()
+    assert "Page 2 of 320x120" in web_page
+    assert web_page.count('src="data:image/png;base64,') == 3
+    with zipfile.ZipFile(tmp_path / "out" / "zip" / "short.pdf.zip") as packed:
+        figure = (tmp_path / "out" / "images" / "short.pdf" / "page-0003-img-0.png").read_bytes()
+        assert packed.read("page-0003-img-0.png") == figure
     assert (tmp_path / "out" / "xlsx" / "picture.png_tables.xlsx").read_bytes().startswith(b"PK")
     with pymupdf.open(tmp_path / "out" / "layout_pdf" / "short.pdf_layouts.pdf") as layouts:
         assert "1 title" in layouts[2].get_text()
@@ -269,7 +276,7 @@ def test_a_document_that_kills_the_sandbox_fails_as_it_does_online(
     (tmp_path / "pages").write_bytes(pdf([200, 201, 202, 203]))
     (tmp_path / "whole").write_bytes(pdf([777]))
     rows = [{"doc_id": name, "uri": str(tmp_path / name)} for name in ("pages", "whole")]
-    monkeypatch.setattr(job, "Preparation", KilledPreparation)
+    monkeypatch.setattr(settings_module, "Preparation", KilledPreparation)
     run(write_rows(tmp_path / "m.parquet", rows))
     found = {row["page_id"]: row["error_code"] for row in read_table(tmp_path / "out" / "pages")}
     assert found == {
@@ -286,7 +293,7 @@ def test_a_page_that_kills_its_worker_is_one_failed_page(
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf([200, 201, 666, 203, 204]))
     manifest = write_rows(tmp_path / "m.parquet", [{"doc_id": "a", "uri": str(tmp_path / "a.pdf")}])
-    monkeypatch.setattr(job, "Preparation", DeadlyPreparation)
+    monkeypatch.setattr(settings_module, "Preparation", DeadlyPreparation)
     run(manifest)
     rows = read_table(tmp_path / "out" / "pages")
     assert [row["error_code"] for row in rows] == [None, None, "stage_lost", None, None]

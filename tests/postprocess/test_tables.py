@@ -75,10 +75,16 @@ def test_clean_html_read_again_is_the_same_table(grid: TableGrid) -> None:
     assert only_grid(tables.to_html(grid)) == grid
 
 
+def as_text(text: str) -> str:
+    """What keeps a spreadsheet from taking a text for a formula; numbers with a sign stay."""
+    is_number = set(text) <= set("+-0123456789.,% ") and not set(text[1:]) & set("+-")
+    return f"'{text}" if text[:1] in set("=+-@") and not is_number else text
+
+
 @given(grids())
 def test_csv_and_pipe_tables_hold_every_text_at_its_place(grid: TableGrid) -> None:
     rows = list(csv.reader(io.StringIO(tables.to_csv(grid), newline="")))
-    assert rows == grid.texts()
+    assert [[as_text(text) for text in row] for row in grid.texts()] == rows
     lines = tables.to_markdown(grid).split("\n")
     assert len(lines) == grid.rows + 1
     for line in lines:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
+from benchmarks.gpu.model_folder import write_tokenizer
 from deployments.errors import (
     ConfigurationError,
     CorruptDocument,
@@ -21,7 +22,6 @@ from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.tokenizer import load_tokenizer
 from deployments.types import DocumentKind, EngineInput, Grid, PageRequest, PreparedPage, Task
-from tests.model_folder import write_tokenizer
 
 LIMITS, VIEWS = DocumentLimits(), ViewSettings()
 

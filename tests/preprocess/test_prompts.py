@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.gpu.model_folder import write_tokenizer
 from deployments.errors import ConfigurationError, InvalidRequest
 from deployments.preprocess.prompts import prompt_for
 from deployments.tokenizer import load_tokenizer
 from deployments.types import MAX_PROMPT_CHARS, Task
-from tests.model_folder import write_tokenizer
 
 
 def test_tasks_have_the_models_prompts() -> None:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tokenizers import Tokenizer
 
+from benchmarks.gpu.model_folder import write_tokenizer
 from deployments.errors import InvalidRequest
 from deployments.preprocess.prompts import prompt_for, tokenize_with_images
 from deployments.preprocess.settings import ViewSettings
 from deployments.preprocess.tiling import make_views
 from deployments.tokenizer import load_tokenizer
 from deployments.types import Grid, Pixels, Task
-from tests.model_folder import write_tokenizer
 from tests.preprocess.test_grid import reference_grid
 
 SETTINGS = ViewSettings()

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 pytest.importorskip("torch")
 
+from benchmarks.gpu.model_folder import tokenizer as specification
 from deployments.model.vllm.detokenize import TextStream
-from tests.vllm.tiny_model import tokenizer as specification
 
 pytestmark = pytest.mark.vllm
 

@@ -1,38 +1,18 @@
 """A tower small enough for a test, beside Transformers' own of the same dimensions."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from transformers.models.deepseek_ocr2 import modeling_deepseek_ocr2 as reference
 from transformers.models.deepseek_ocr2.configuration_deepseek_ocr2 import DeepseekOcr2Config
 
+from benchmarks.tiny_tower import TINY
 from deployments.model.vllm.vision import VisionOptions, VisionTower
-from deployments.model.vllm.vision_config import QueryEncoderConfig, SamConfig, VisionConfig
+from deployments.model.vllm.vision_config import VisionConfig
 from deployments.model.vllm.weights import load_tower
 
 # Patches of 4 pixels keep the real grids, 64 and 48, on views of 256 and 192 pixels.
-CONFIG = VisionConfig(
-    sam=SamConfig(
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        mlp_dim=64,
-        patch_size=4,
-        global_attn_indexes=(1,),
-        output_channels=16,
-        downsample_channels=(24, 48),
-    ),
-    encoder=QueryEncoderConfig(
-        hidden_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        intermediate_size=64,
-    ),
-    image_size=256,
-    tile_size=192,
-    output_size=40,
-)
+CONFIG = replace(TINY, sam=replace(TINY.sam, patch_size=4), image_size=256, tile_size=192)
 
 
 def reference_config(config: VisionConfig = CONFIG) -> DeepseekOcr2Config:

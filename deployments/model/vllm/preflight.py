@@ -19,10 +19,10 @@ from deployments.errors import ConfigurationError
 from deployments.model.vllm import compat
 from deployments.model.vllm.settings import VllmSettings
 from deployments.model.vllm.shards import read_json, read_shards
+from deployments.model.vllm.vision_config import TOWER_NAME
 from deployments.tokenizer import load_tokenizer
 
 ARCHITECTURE = "DeepseekOCR2ForCausalLM"
-TOWER = "deepencoderv2"
 OLDEST_CAPABILITY = (8, 0)
 """Ampere: the first with bfloat16, in which the weights are published."""
 
@@ -119,10 +119,10 @@ def check_config(folder: Path, settings: VllmSettings) -> None:
     config = read_json(folder / "config.json")
     found = config.get("architectures") or ["none"]
     tower = (config.get("vision_config") or {}).get("model_name")
-    if ARCHITECTURE not in found or tower != TOWER:
+    if ARCHITECTURE not in found or tower != TOWER_NAME:
         raise ConfigurationError(
             f"{folder} holds another model ({', '.join(found)}, vision tower {tower}); this engine runs "
-            f"{ARCHITECTURE} with {TOWER}. Set model to a copy of deepseek-ai/DeepSeek-OCR-2."
+            f"{ARCHITECTURE} with {TOWER_NAME}. Set model to a copy of deepseek-ai/DeepSeek-OCR-2."
         )
     vision = config["vision_config"]
     sizes = vision.get("image_size", 1_024), vision.get("tile_size", 768)

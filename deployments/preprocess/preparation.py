@@ -1,13 +1,13 @@
-"""How the workers of a job open documents and prepare their pages.
+"""What decides how documents are opened and their pages prepared, and what a process makes of it.
 
 PDFs and TIFFs are opened in a process that may die of them; see `deployments.preprocess.sandbox`. Each
-worker has one, for as long as it lives.
+process that prepares pages has one such, for as long as it lives.
 """
 
 import functools
 from dataclasses import dataclass, field
 
-from deployments.preprocess.documents import inspect
+from deployments.preprocess import documents
 from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.preprocess.sandbox import Sandbox
@@ -18,7 +18,17 @@ from deployments.types import DocumentInfo, EngineInput
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a worker needs to know to open documents and to make its `Preprocessor`."""
+    """Travels to the processes that prepare pages, where a `Preprocessor` can't.
+
+    Attributes:
+        limits: what is read at all.
+        sandbox: of the process that opens PDFs and TIFFs.
+        views: geometry of the model's views.
+        takes: which part of a prepared page the engine reads.
+        model: whose tokenizer writes prompts, where the engine takes views.
+        revision: of the model.
+        orientation: whether turned pages are turned back.
+    """
 
     limits: DocumentLimits
     sandbox: SandboxSettings
@@ -29,20 +39,30 @@ class Preparation:
     orientation: OrientationSettings = field(default_factory=OrientationSettings)
 
     def preprocessor(self) -> Preprocessor:
-        """Return this process's own, made once: reading the tokenizer takes a while."""
+        """Return this process's own, made once: reading the tokenizer takes a while.
+
+        Raises:
+            ConfigurationError: the tokenizer, or the weights that find turned pages, can't be had.
+        """
         return _preprocessor(self)
 
     def inspect(self, data: bytes) -> DocumentInfo:
-        """Say what a file is and how many pages it has.
+        """Say what a file is; needs nothing that only drawing needs.
 
         Raises:
             OcrError: as `Sandbox.open`.
         """
         sandbox = _sandbox(self)
         if sandbox is None:
-            return inspect(data, self.limits)
+            return documents.inspect(data, self.limits)
         with sandbox.open(data) as document:
             return document.info
+
+    def close(self) -> None:
+        """End this process's sandbox, if there is one. Idempotent; later work starts another."""
+        sandbox = _sandbox(self)
+        if sandbox is not None:
+            sandbox.close()
 
     def new_sandbox(self) -> Sandbox | None:
         """Return a new sandbox, or None where the settings want none."""
