@@ -35,6 +35,7 @@ from benchmarks.faults.memory import MemoryWatch
 from benchmarks.serve_load import SEED, client, deploy, percentiles, start
 from benchmarks.typing_engine import PIECES, TypingEngine
 from benchmarks.waiting_engine import ANSWER
+from serve_app.environment import prepare_ray
 
 QUARTERS = 4
 HEARTBEAT_S = 2.0
@@ -209,6 +210,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
+    prepare_ray()
     load = [round(os.getloadavg()[0])]
     with tempfile.TemporaryDirectory() as folder:
         try:
