@@ -5,9 +5,10 @@
 
 `simulate` lets Serve's own decision code act on simulated H200s (`benchmarks/autoscale/`), once with
 Serve's policy of pages under way, as it was used before, and once with `serve_app.autoscaling.EngineLoad`.
-`compare` runs a small, time-compressed load on a real Serve of several nodes and on the simulation, and
-prints both. A cold start takes 173 s, as measured with the machine at hand; where a machine must be
-had first, that time comes on top (`--machine-s`).
+`compare` runs a small load on a real Serve of several nodes and on the simulation, and prints both: with up
+to 6 replicas, or with `--replicas 64`, which wants a machine that does nothing else. A cold start takes 173 s
+in `simulate`, as measured with the machine at hand; where a machine must be had first, that time comes on top
+(`--machine-s`).
 """
 
 import argparse
@@ -17,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +176,31 @@ def simulate(out: Path | None, plots: Path | None, machine_s: float) -> dict[str
     return result
 
 
-COMPRESSION = 10
-SMALL = EngineTimes(
-    slots=16,
-    step_s=0.00652,
-    step_s_a_page=0.00117,
-    read_s=0.155,
-    tokens=100,
-    spread=0.4,
-    longest=700,
-    cold_start_s=0.0,
-)
-"""The H200's curve with 16 places and 3.2 pages a second, ten times as fast."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a real Serve and the simulation are both given.
+
+    Attributes:
+        about: the engine and the load, in words.
+        engine: its times.
+        load: pages a second at a time.
+        seconds: to run.
+        replicas: at most.
+        nodes: logical ones that share them.
+        max_queued: pages that wait at the caller.
+        downscale_delay_s: of the autoscaler.
+        sleep_s: of the cold start, that which the double itself takes.
+    """
+
+    about: str
+    engine: EngineTimes
+    load: Load
+    seconds: float
+    replicas: int
+    nodes: int
+    max_queued: int
+    downscale_delay_s: float
+    sleep_s: float
 
 
 def small_load(seconds: float) -> float:
@@ -194,7 +208,49 @@ def small_load(seconds: float) -> float:
     return 8.0 if 30 <= seconds < 240 else 1.0
 
 
-SMALL_SECONDS = 330.0
+def wide_load(seconds: float) -> float:
+    """Up from one replica's load to some 50 replicas' in four minutes, as long there, and down in two."""
+    low, high = 0.3, 15.5
+    if seconds < 270:
+        return low + (high - low) * max(seconds - 30, 0) / 240
+    return max(low, min(high, high - (high - low) * (seconds - 510) / 120))
+
+
+COMPARISONS = {
+    6: Comparison(
+        about="times compressed tenfold, engines of 16 places and 3.2 pages/s; a burst",
+        # The H200's curve with 16 places and 3.2 pages a second, ten times as fast.
+        engine=EngineTimes(
+            slots=16,
+            step_s=0.00652,
+            step_s_a_page=0.00117,
+            read_s=0.155,
+            tokens=100,
+            spread=0.4,
+            longest=700,
+            cold_start_s=0.0,
+        ),
+        load=small_load,
+        seconds=330,
+        replicas=6,
+        nodes=3,
+        max_queued=300,
+        downscale_delay_s=30,
+        sleep_s=12,
+    ),
+    REPLICAS: Comparison(
+        about="an H200's steps with two places, 0.31 pages/s, so that one machine feeds 64; a ramp",
+        engine=replace(H200, slots=2, cold_start_s=0.0),
+        load=wide_load,
+        seconds=780,
+        replicas=REPLICAS,
+        nodes=4,
+        max_queued=1000,
+        downscale_delay_s=60,
+        sleep_s=5,
+    ),
+}
+"""By their replicas."""
 
 
 def every_ten_seconds(trace: Trace) -> list[int]:
@@ -204,47 +260,50 @@ def every_ten_seconds(trace: Trace) -> list[int]:
     return [next((running for at, running in reversed(seen) if at <= moment), 1) for moment in moments]
 
 
-def compare(out: Path | None) -> dict[str, Any]:
+def compare(what: Comparison, out: Path | None) -> dict[str, Any]:
     """Run one load on a real Serve and on the simulation."""
     from benchmarks.autoscale.real import REPORT_S, run_real
 
     given: dict[str, Any] = {
-        "max_replicas": 6,
+        "max_replicas": what.replicas,
         "upscale_delay_s": 0.5,
-        "downscale_delay_s": 30,
+        "downscale_delay_s": what.downscale_delay_s,
         "look_back_period_s": 3.0,
     }
-    policy = {"policy_function": EngineLoad, "policy_kwargs": {"slots": SMALL.slots}}
+    engine = what.engine
+    max_ongoing = engine.slots + 4
+    policy = {"policy_function": EngineLoad, "policy_kwargs": {"slots": engine.slots}}
     before = os.getloadavg()[0]
     real, cold_start_s = run_real(
-        SMALL,
+        engine,
         config(**given, policy=policy),  # type: ignore[arg-type]
-        small_load,
-        SMALL_SECONDS,
-        max_ongoing=20,
-        max_queued=300,
-        sleep_s=12.0,
+        what.load,
+        what.seconds,
+        nodes=what.nodes,
+        replicas_a_node=math.ceil(what.replicas / what.nodes),
+        max_ongoing=max_ongoing,
+        max_queued=what.max_queued,
+        sleep_s=what.sleep_s,
     )
     simulation = Simulation(
-        replace(SMALL, cold_start_s=cold_start_s),
+        replace(engine, cold_start_s=cold_start_s),
         config(**given),
-        max_ongoing=20,
-        max_queued=300,
+        max_ongoing=max_ongoing,
+        max_queued=what.max_queued,
         report_s=REPORT_S,
         tick_s=0.1,
         cohort=1,
-        policy=EngineLoad(SMALL.slots),
+        policy=EngineLoad(engine.slots),
     )
-    simulated = simulation.run(small_load, SMALL_SECONDS, sample_s=1.0)
+    simulated = simulation.run(what.load, what.seconds, sample_s=1.0)
     result = {
         "benchmark": "autoscaling, real Serve beside the simulation",
         "date": time.strftime("%Y-%m-%d"),
-        "conditions": f"head and 3 logical nodes with 4 logical GPUs each; {os.cpu_count()} cores shared "
-        f"with other work (load average {before:.0f} before, {os.getloadavg()[0]:.0f} after); times "
-        f"compressed {COMPRESSION}-fold, engines of 16 places and 3.2 pages/s",
+        "conditions": f"head and {what.nodes} logical nodes; {os.cpu_count()} cores, load average "
+        f"{before:.0f} before, {os.getloadavg()[0]:.0f} after; {what.about}",
         "cold_start_s_seen": round(cold_start_s, 1),
-        "real": figures(real, SMALL) | {"running_every_10_s": every_ten_seconds(real)},
-        "simulated": figures(simulated, SMALL) | {"running_every_10_s": every_ten_seconds(simulated)},
+        "real": figures(real, engine) | {"running_every_10_s": every_ten_seconds(real)},
+        "simulated": figures(simulated, engine) | {"running_every_10_s": every_ten_seconds(simulated)},
     }
     if out:
         out.write_text(json.dumps(result, indent=1) + "\n")
@@ -286,9 +345,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plots", type=Path)
     parser.add_argument("--machine-s", type=float, default=0.0, help="until a machine is there")
+    parser.add_argument("--replicas", type=int, choices=list(COMPARISONS), default=6, help="of `compare`")
     arguments = parser.parse_args()
     if arguments.what == "compare":
-        result = compare(arguments.out)
+        result = compare(COMPARISONS[arguments.replicas], arguments.out)
     else:
         result = simulate(arguments.out, arguments.plots, arguments.machine_s)
     sys.stdout.write(json.dumps(result) + "\n")

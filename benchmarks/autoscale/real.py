@@ -95,6 +95,8 @@ def run_real(
     load: Callable[[float], float],
     seconds: float,
     *,
+    nodes: int,
+    replicas_a_node: int,
     max_ongoing: int,
     max_queued: int,
     sleep_s: float,
@@ -106,6 +108,8 @@ def run_real(
         config: of the autoscaler.
         load: pages a second at a time.
         seconds: to run.
+        nodes: logical ones beside the head.
+        replicas_a_node: for which each has room.
         max_ongoing: pages that a replica takes at once.
         max_queued: pages that wait at the caller.
         sleep_s: of the cold start, that which the double itself takes.
@@ -118,8 +122,9 @@ def run_real(
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
         cluster = started(lambda: Cluster(initialize_head=True, head_node_args={**head, "temp_dir": name}))
         try:
-            for _ in range(3):
-                started(lambda: cluster.add_node(num_cpus=4, num_gpus=4, object_store_memory=100 * 2**20))
+            room = {"num_cpus": 4, "num_gpus": replicas_a_node}
+            for _ in range(nodes):
+                started(lambda: cluster.add_node(**room, object_store_memory=100 * 2**20))
             ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.WARNING)
             try:
                 deployment = serve.deployment(
