@@ -8,12 +8,13 @@ way at any time (closed loop); then requests of one page arrive at random at a s
 reached, whether or not earlier ones are done (open loop, Poisson arrivals from a seed), each timed from its
 planned arrival. Each closed loop is run `--rounds` times, all of them in turn; its row has the medians.
 
-`graph_cpu_ms` is the processor time of all of Ray's processes a page, the sandbox's among them, less what Ray
-uses idle in that time, less `stages_cpu_ms`: what the same page takes where there is no graph, as `dsocr
-convert` has it: inspected, drawn in the sandbox, stood upright, and postprocessed, but not read by an engine.
-That is measured in this process at the beginning and at the end. `empty` is an application of Serve that does
-nothing in the same hops (`empty_serve`): no graph of these hops can cost less. Memory is what all processes
-hold at most beyond what they held idle, over the requests under way. The last line is JSON.
+`graph_cpu_ms` is the processor time of all processes that a page goes through (proxy, replicas, raylet,
+sandbox), less what they use idle in that time, less `stages_cpu_ms`: what the same page takes where there is
+no graph, as `dsocr convert` has it: inspected, drawn in the sandbox, stood upright, and postprocessed, but
+not read by an engine. That is measured in this process at the beginning and at the end. `empty` is an
+application of Serve that does nothing in the same hops (`empty_serve`): no graph of these hops can cost less.
+Memory is what all processes hold at most beyond what they held idle, over the requests under way. The last
+line is JSON.
 """
 
 import argparse
@@ -26,9 +27,9 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,19 @@ from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
 from benchmarks.waiting_engine import ANSWER
+from deployments.model.engine import Engine
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.types import EngineInput, FinishReason, Generation, PageRequest
 from serve_app.environment import prepare_ray
 from serve_app.graph import build_app
 from serve_app.server import start_serve
-from serve_app.settings import Settings, load_settings
+from serve_app.settings import HttpSettings, Settings, load_settings
 from serve_app.sizing import Resources
 
 SEED = 9
+ELSEWHERE = {"controller", "gcs", "agents", "jobrunner", "other"}
+"""Processes that no page goes through: what they use, they use at any load."""
+
 IDLE_S = 10.0
 STAGE_ROUNDS = 25
 WORDS = ("harbour", "ship", "tide", "the", "of", "lamp", "quay", "bell", "and", "pilot", "fog", "channel")
@@ -82,7 +87,7 @@ class Load:
 
 
 class Memory(threading.Thread):
-    """Notes the most memory that Ray's processes hold, four times a second."""
+    """Notes the most memory that Ray's processes hold, once a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -91,7 +96,7 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until stopped."""
-        while not self._stop_asked.wait(0.25):
+        while not self._stop_asked.wait(1.0):
             self.most = max(self.most, usage().memory_bytes)
 
     def stop(self) -> int:
@@ -210,8 +215,9 @@ def measured_loop(address: str, load: Load, idle: dict[str, float]) -> dict[str,
     wall, after = time.perf_counter() - started, usage()
     most = memory.stop()
     used = {role: spent * 1e3 / load.pages for role, spent in after.since(before).items()}
-    resting = sum(idle.values()) * wall * 1e3 / load.pages
-    total = sum(used.values())
+    here = [role for role in used if role not in ELSEWHERE]
+    resting = sum(idle.get(role, 0.0) for role in here) * wall * 1e3 / load.pages
+    total = sum(used[role] for role in here)
     return {
         "failed": failed,
         "pages_per_s": round(load.pages / wall, 2),
@@ -249,25 +255,39 @@ def idle_rates() -> dict[str, float]:
     return {role: seconds / IDLE_S for role, seconds in usage().since(before).items()}
 
 
-def start(folder: str) -> tuple[str, Settings]:
-    """Start Ray, the graph and the empty application; returns their address and the settings."""
+def start() -> str:
+    """Start Ray and Serve; returns Serve's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     os.environ["RAY_AUTH_MODE"] = "disabled"
+    # What the controller does is the same however much is read; at ten looks a second it would slow all down.
+    os.environ["RAY_SERVE_CONTROL_LOOP_INTERVAL_S"] = "2"
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    start_serve(HttpSettings(port=port))
+    return f"http://127.0.0.1:{port}"
+
+
+def deploy(
+    folder: str,
+    create: Callable[[], Engine] = InstantEngine,
+    model_places: int | None = None,
+    **given: dict[str, Any],
+) -> Settings:
+    """Deploy the graph, of one replica each; called again, it replaces the graph.
+
+    Args:
+        folder: for jobs.
+        create: makes the engine double.
+        model_places: pages that the Model replica takes at once.
+        given: other settings.
+    """
     one = {"min_replicas": 1, "max_replicas": 1}
-    settings = load_settings(
-        {
-            "http": {"port": port},
-            "jobs": {"directory": folder},
-            "scaling": dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one),
-        }
-    )
-    start_serve(settings.http)
-    serve.run(build_app(settings, Resources(cpus=4, gpus=0), InstantEngine), name="dsocr")
-    serve.run(empty_app(), name="empty", route_prefix=ROUTE)
-    return f"http://127.0.0.1:{port}", settings
+    scaling = dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one)
+    scaling["model"] = {**one, "max_ongoing_requests": model_places}
+    settings = load_settings({"jobs": {"directory": folder}, "scaling": scaling, **given})
+    serve.run(build_app(settings, Resources(cpus=4, gpus=0), create), name="dsocr")
+    return settings
 
 
 def closed_loops(
@@ -332,11 +352,13 @@ def main() -> None:
             Load("/v1/ocr", pdf(options.book), options.book, 1, max(options.pages // options.book, 2))
         )
     with tempfile.TemporaryDirectory() as folder:
-        address, settings = start(folder)
         try:
+            address, settings = start(), deploy(folder)
+            serve.run(empty_app(), name="empty", route_prefix=ROUTE)
             stages = stages_ms(page, settings)
             for load in loads:
-                asyncio.run(closed_loop(address, Load(load.path, load.document, load.document_pages, 2, 6)))
+                warm_up = replace(load, concurrent=2, requests=max(6 // load.document_pages, 1))
+                asyncio.run(closed_loop(address, warm_up))
             idle = idle_rates()
             rows = closed_loops(address, loads, options.rounds, idle)
             graph = [row for row, load in zip(rows, loads, strict=True) if load.path != ROUTE]

@@ -40,6 +40,13 @@ from serve_app.ui.presence import wanted
 
 APP_NAME = "dsocr"
 
+ONE_LOOP = {
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+}
+"""For replicas whose code never holds up the event loop: Serve's own work, its calls of other replicas and
+that code then share one loop, and no request is handed from thread to thread. An engine may take longer."""
+
 
 @serve.ingress()
 class IngressDeployment:
@@ -159,7 +166,11 @@ def _deployment(
         "health_check_period_s": 2,
         "health_check_timeout_s": 30,
         "logging_config": {"log_level": "WARNING"},
-        "ray_actor_options": {"num_cpus": scaling.num_cpus, "num_gpus": scaling.num_gpus},
+        "ray_actor_options": {
+            "num_cpus": scaling.num_cpus,
+            "num_gpus": scaling.num_gpus,
+            **({} if stage is ModelDeployment else {"runtime_env": {"env_vars": ONE_LOOP}}),
+        },
         "autoscaling_config": {
             "min_replicas": scaling.min_replicas,
             "max_replicas": scaling.max_replicas,

@@ -1,7 +1,11 @@
 """The stages of the Ray Serve graph, as the reader of documents calls them.
 
-The bytes of a document and a prepared page stay in Ray's object store; what passes here are
+The bytes of a large document and a prepared page stay in Ray's object store; what passes here are
 references, text and results. Whatever Ray raises becomes an error of the `OcrError` tree here.
+
+Each call of another process costs both sides milliseconds of processor time. So a small document goes
+along with the call, and a page whose picture is not needed any more is postprocessed here: that takes
+less than sending it away would.
 """
 
 import asyncio
@@ -17,6 +21,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from deployments.errors import EngineUnavailable, OcrError, QueueFull, StageLost
+from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.types import (
     DocumentInfo,
     Generation,
@@ -26,6 +31,13 @@ from deployments.types import (
     PageResult,
     PreparedPage,
 )
+
+CARRIED_BYTES = 64 * 2**10
+"""A document of at most so many bytes goes along with each call. Ray puts what has more than 100 kB into the
+object store itself, for each call anew."""
+
+HeldDocument = bytes | ray.ObjectRef[bytes]
+"""A document, or where it is in the object store."""
 
 
 @dataclass(slots=True)
@@ -49,20 +61,19 @@ class GraphStages:
         self._model = model
         self._model_stream = model.options(stream=True)
         self._postprocess = postprocess
+        self._postprocess_here = PostprocessDeployment()
 
-    async def hold(self, document: bytes) -> "ray.ObjectRef[bytes]":
-        """Put a document into the object store, where it stays until the reference is dropped."""
-        return ray.put(document)
+    async def hold(self, document: bytes) -> HeldDocument:
+        """Put a large document into the object store, where it stays until the reference is dropped."""
+        return document if len(document) <= CARRIED_BYTES else ray.put(document)
 
-    async def inspect(self, document: "ray.ObjectRef[bytes]") -> DocumentInfo:
+    async def inspect(self, document: HeldDocument) -> DocumentInfo:
         """Return what a document is."""
         with ocr_errors():
             info: DocumentInfo = await self._preprocess.inspect.remote(document)
             return info
 
-    async def prepare(
-        self, document: "ray.ObjectRef[bytes]", index: int, request: PageRequest
-    ) -> PageInGraph:
+    async def prepare(self, document: HeldDocument, index: int, request: PageRequest) -> PageInGraph:
         """Begin to prepare a page; its errors come out where it is used."""
         with ocr_errors():
             response = self._preprocess.prepare.remote(document, index, request)
@@ -104,17 +115,16 @@ class GraphStages:
     async def postprocess(
         self, page: PageInGraph, generation: Generation, *, figures: bool, attempts: int
     ) -> PageResult:
-        """Return the finished page; its picture travels for figures, or where nothing else is known."""
+        """Return the finished page; it travels only where its picture is needed, or nothing else is known."""
+        if page.measures is not None and not figures:
+            return await self._postprocess_here.process(page.measures, generation, figures, attempts)
         with ocr_errors():
             result: PageResult = await self._postprocess.process.remote(
-                page.prepared if figures or page.measures is None else page.measures,
-                generation,
-                figures,
-                attempts,
+                page.prepared, generation, figures, attempts
             )
             return result
 
-    async def picture(self, document: "ray.ObjectRef[bytes]", index: int, dpi: int, side: int) -> PagePicture:
+    async def picture(self, document: HeldDocument, index: int, dpi: int, side: int) -> PagePicture:
         """Return a page to look at."""
         with ocr_errors():
             picture: PagePicture = await self._preprocess.picture.remote(document, index, dpi, side)

@@ -68,8 +68,11 @@ class PageMetrics:
 
     def moved(self, waiting: int, under_way: int) -> None:
         """Note how many pages wait for a place, and how many hold one."""
-        self._now = self._now[0], waiting, under_way
-        self.refresh()
+        engine_places, *before = self._now
+        if before != [waiting, under_way]:
+            self._now = engine_places, waiting, under_way
+            self._waiting.set(waiting, self._tags)
+            self._under_way.set(under_way, self._tags)
 
     def refresh(self) -> None:
         """Set the gauges anew, as must be done now and then: Ray drops those that nobody sets."""

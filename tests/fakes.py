@@ -29,7 +29,7 @@ from deployments.types import (
 from serve_app.api.app import create_app
 from serve_app.api.jobs import JobService
 from serve_app.api.settings import ApiSettings
-from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Writing
+from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Reader, Writing
 
 HTML_TABLE = "<table><tr><th>Year</th><th>Sales</th></tr><tr><td>2024</td><td>7</td></tr></table>"
 PNG = b"\x89PNG of a figure"
@@ -183,7 +183,7 @@ class FakeStatus:
 
 
 def make_app(
-    reader: FakeReader,
+    reader: Reader[Any],
     status: FakeStatus | None = None,
     jobs: JobService | None = None,
     *,

@@ -69,8 +69,8 @@ class Service:
         return self.settings.model_name or self.status.model
 
 
-def service(request: Request) -> Service:
-    """Return what `create_app` put there."""
+async def service(request: Request) -> Service:
+    """Return what `create_app` put there; a function that is not async would get a thread for it."""
     found: Service = request.app.state.service
     return found
 

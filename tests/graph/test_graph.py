@@ -10,6 +10,8 @@ import httpx
 import pytest
 from ray import serve
 
+from tests.fuzz.service import fuzz_service
+
 pytestmark = pytest.mark.ray
 
 
@@ -112,6 +114,12 @@ def test_a_page_whose_engine_ends_is_read_by_the_next(
     assert (tmp_path / "ended").exists()
     assert reply.status_code == 200, reply.text
     assert "# Page 0" in reply.json()["pages"][0]["markdown"]
+
+
+def test_spoilt_documents_are_read_or_refused_and_leave_the_service_whole(client: httpx.Client) -> None:
+    outcomes = fuzz_service(str(client.base_url), 40)
+    assert outcomes.total() == 40
+    assert len(outcomes) > 2
 
 
 def test_readiness_and_models(client: httpx.Client) -> None:

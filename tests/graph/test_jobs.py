@@ -91,9 +91,11 @@ def kill_replica(deployment: str) -> None:
         ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]), no_restart=True)
 
 
-@pytest.mark.parametrize("victim", ["JobRunner", "Ingress", "service"])
+@pytest.mark.parametrize(
+    "victims", [("JobRunner",), ("JobRunner", "Ingress"), ()], ids=["runner", "runner-and-ingress", "service"]
+)
 def test_a_job_outlives(
-    victim: str,
+    victims: tuple[str, ...],
     client: httpx.Client,
     start: Callable[[], str],
     folder: Path,
@@ -102,12 +104,12 @@ def test_a_job_outlives(
     id_ = submit(client, book, task="custom", prompt="brief")
     until_pages(client, id_, 3)
     before = page_files(folder, id_)
-    if victim == "service":
+    for victim in victims:
+        kill_replica(victim)
+    if not victims:  # the whole service is stopped and started
         serve.delete("dsocr")
         before = page_files(folder, id_)
         start()
-    else:
-        kill_replica(victim)
     status = ended(client, id_)
     assert (status["state"], status["pages"]) == ("done", {"total": PAGES, "done": PAGES, "failed": 0})
     after = page_files(folder, id_)

@@ -1,0 +1,61 @@
+"""Which steps of a page the ingress takes itself, and which it sends to a replica."""
+
+import asyncio
+from typing import Any, cast
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.types import FinishReason, Generation, PageResult, PreparedPage
+from serve_app.graph_stages import CARRIED_BYTES, GraphStages, PageInGraph
+
+WRITTEN = Generation("<|ref|>text<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\nShips", FinishReason.STOP)
+
+
+class Handle:
+    """Stands for a deployment, and notes the arguments of calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def options(self, **_: Any) -> "Handle":
+        return self
+
+    @property
+    def process(self) -> "Handle":
+        return self
+
+    async def remote(self, *arguments: Any) -> str:
+        self.calls.append(arguments)
+        return "sent"
+
+
+def finished(page: PageInGraph, *, figures: bool) -> tuple[Any, Handle]:
+    """What comes of a page, and the handle of Postprocess."""
+    handle = Handle()
+    handles = [cast(DeploymentHandle[Any], each) for each in (Handle(), Handle(), handle)]
+    stages = GraphStages(*handles)
+    return asyncio.run(stages.postprocess(page, WRITTEN, figures=figures, attempts=2)), handle
+
+
+def page(measures: PreparedPage | None) -> PageInGraph:
+    return PageInGraph(cast(Any, "the picture"), measures)
+
+
+def test_a_page_whose_picture_is_not_needed_is_finished_here() -> None:
+    result, handle = finished(page(PreparedPage(3, 100, 200, 144, "<image>")), figures=False)
+    assert isinstance(result, PageResult)
+    assert (result.index, result.markdown, result.attempts) == (3, "Ships", 2)
+    assert handle.calls == []
+
+
+def test_a_picture_travels_for_figures_and_where_nothing_else_is_known() -> None:
+    for measures, figures in ((PreparedPage(3, 100, 200, 144, "<image>"), True), (None, False)):
+        result, handle = finished(page(measures), figures=figures)
+        assert result == "sent"
+        assert handle.calls == [("the picture", WRITTEN, figures, 2)]
+
+
+def test_a_small_document_needs_no_object_store() -> None:
+    stages = GraphStages(*(cast(DeploymentHandle[Any], Handle()) for _ in range(3)))
+    document = b"x" * CARRIED_BYTES
+    assert asyncio.run(stages.hold(document)) is document
