@@ -89,19 +89,19 @@ def broken(
     em = sum(widths) / (ends[-1] - spaces[-1])
     # Of the words from k to j, at [k, j]: their width in em, and how many a reader sees apart.
     natural = (ends - spaces)[None, :] - starts[:, None]
-    gaps = np.cumsum(spaces > 0)
-    apart = np.concatenate([[0], gaps])[:-1][None, :] - np.concatenate([[0], gaps])[:-1][:, None] + 1
+    gaps: npt.NDArray[np.int64] = np.cumsum(spaces > 0) - (spaces > 0)  # before each word
+    apart = gaps[None, :] - gaps[:, None] + 1
     # Characters of scripts without spaces stand apart or not as it happens.
     weight = 0.0 if any(re.search(f"[{_WIDE}]", word.text) for word in found) else _APART
     costs = [
         (natural - width / em) ** 2 + weight * np.minimum((apart - shown) ** 2, _MOST_APART)
         for width, shown in zip(widths, counts, strict=True)
     ]
-    forced = np.flatnonzero([word.ends for word in found])
+    ends_here = np.array([word.ends for word in found])
     allowed = np.arange(count)[None, :] >= np.arange(count)[:, None]
-    if len(forced) <= len(widths):
+    if ends_here.sum() <= len(widths):
         # No line may hold words of both sides of an end: as many ends lie before its first word and its last.
-        before = np.concatenate([[0], np.cumsum([word.ends for word in found])[:-1]])
+        before = np.cumsum(ends_here) - ends_here
         allowed &= before[None, :] == before[:, None]
     return _least([np.where(allowed, cost, np.inf) for cost in costs], found)
 

@@ -13,6 +13,7 @@ from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
 from serve_app.jobs.webhooks import Webhooks
+from serve_app.jobs.work import JobWork
 from serve_app.metrics import PageMetrics
 from serve_app.page_reader import PageReader, ReadingSettings
 
@@ -48,13 +49,8 @@ class JobRunnerDeployment:
             reading.model_copy(update={"max_pages_in_flight": places}),
             self._counts,
         )
-        self._runner = JobRunner(
-            JobStore(settings.directory),
-            reader,
-            settings,
-            webhooks(settings),
-            workers=places,
-        )
+        store = JobStore(settings.directory)
+        self._runner = JobRunner(JobWork(store, reader, settings, webhooks(settings), workers=places))
         self._runner.start()
 
     async def check_health(self) -> None:

@@ -13,18 +13,12 @@ is enough, and one has no races to get wrong.
 import asyncio
 import logging
 import math
-import time
 from collections import Counter
-from collections.abc import Callable
 
 from deployments.errors import EngineUnavailable, JobNotFound, QueueFull
 from serve_app.jobs.job import Job
 from serve_app.jobs.lease import Lease
 from serve_app.jobs.models import JobList, JobRecord, JobState, JobStatus, Progress
-from serve_app.jobs.reading import PageSource
-from serve_app.jobs.settings import JobSettings
-from serve_app.jobs.store import JobStore
-from serve_app.jobs.webhooks import Webhooks
 from serve_app.jobs.work import JobWork, reason
 from serve_app.tasks import settled, stopped
 
@@ -38,27 +32,14 @@ class JobRunner:
     """Takes, reads, reports, cancels and forgets jobs.
 
     Args:
-        store: the folder.
-        source: reads pages, a bounded number at once.
-        settings: of jobs.
-        webhooks: tells others of a job's end.
-        workers: most pages of one job under way.
-        clock: unix time.
+        work: what is done for each, and where.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        source: PageSource,
-        settings: JobSettings,
-        webhooks: Webhooks,
-        workers: int,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._clock = clock
-        self._work = JobWork(store, source, settings, webhooks, workers, clock)
+    def __init__(self, work: JobWork) -> None:
+        self._store = work.store
+        self._settings = work.settings
+        self._clock = work.clock
+        self._work = work
         self._jobs: dict[str, Job] = {}
         self._arriving: set[str] = set()
         self._ready = asyncio.Event()

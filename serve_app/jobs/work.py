@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.api.errors import internal_error, page_error
@@ -18,10 +20,11 @@ from serve_app.tasks import settled
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class JobWork:
     """What is done for each job.
 
-    Args:
+    Attributes:
         store: the folder.
         source: reads pages, a bounded number at once.
         settings: of jobs.
@@ -30,21 +33,12 @@ class JobWork:
         clock: unix time.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        source: PageSource,
-        settings: JobSettings,
-        webhooks: Webhooks,
-        workers: int,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._source = source
-        self._settings = settings
-        self._webhooks = webhooks
-        self._workers = workers
-        self._clock = clock
+    store: JobStore
+    source: PageSource
+    settings: JobSettings
+    webhooks: Webhooks
+    workers: int
+    clock: Callable[[], float] = time.time
 
     async def finish(self, job: Job) -> None:
         """Bring a job to its end; while its storage fails, as a full disk does, it pauses."""
@@ -52,7 +46,7 @@ class JobWork:
             message = f"The folder of jobs can't be used ({reason(failure)}); the job goes on once it can."
             job.held_up = page_error(EngineUnavailable(message))
             job.tell()
-            await asyncio.sleep(self._settings.storage_retry_s)
+            await asyncio.sleep(self.settings.storage_retry_s)
         job.held_up = None
 
     async def _try(self, job: Job) -> OSError | None:
@@ -86,12 +80,12 @@ class JobWork:
             OcrError: no page could be read.
         """
         record = job.record
-        job.resumed_at, job.ended_before = self._clock(), job.done + job.failed
+        job.resumed_at, job.ended_before = self.clock(), job.done + job.failed
         record.state = JobState.RUNNING
         record.started_at = record.started_at or job.resumed_at
         job.tell()
-        await settled(asyncio.to_thread(self._store.save, record))
-        ended = await asyncio.to_thread(self._store.ended_pages, record.id)
+        await settled(asyncio.to_thread(self.store.save, record))
+        ended = await asyncio.to_thread(self.store.ended_pages, record.id)
         job.held_up = None
         chosen = record.chosen()
         left = [index for index in chosen if index not in ended]
@@ -102,22 +96,20 @@ class JobWork:
             job.tell()
 
         if left:
-            await read_pages(
-                self._source, self._store, record, left, self._settings, self._workers, ended_one
-            )
+            await read_pages(self.source, self.store, record, left, self.settings, self.workers, ended_one)
         if job.done == 0:
-            first = await asyncio.to_thread(self._store.page, record.id, chosen[0], read=False)
+            first = await asyncio.to_thread(self.store.page, record.id, chosen[0], read=False)
             record.error = first.error
             raise OcrError("No page could be read.")
 
     async def _end(self, job: Job, state: JobState, error: OcrError | None) -> None:
         record = job.record
-        record.state, record.ended_at = state, self._clock()
+        record.state, record.ended_at = state, self.clock()
         if error is not None and record.error is None:
             record.error = page_error(error)
         if record.webhook is not None:
             record.webhook.state = "pending"
-        await settled(asyncio.to_thread(self._store.save, record))
+        await settled(asyncio.to_thread(self.store.save, record))
         self.deliver(job)
         job.tell()
 
@@ -128,11 +120,11 @@ class JobWork:
             job.delivery = asyncio.create_task(self._deliver(job, webhook))
 
     async def _deliver(self, job: Job, webhook: Webhook) -> None:
-        status = job.status(self._clock(), self._settings.keep_s)
-        webhook.state = "delivered" if await self._webhooks.deliver(webhook.url, status) else "failed"
+        status = job.status(self.clock(), self.settings.keep_s)
+        webhook.state = "delivered" if await self.webhooks.deliver(webhook.url, status) else "failed"
         job.tell()
         try:
-            await settled(asyncio.to_thread(self._store.save, job.record))
+            await settled(asyncio.to_thread(self.store.save, job.record))
         except OSError:
             logger.exception("the webhook of job %s may be called again after a restart", job.record.id)
         job.delivery = None

@@ -19,6 +19,7 @@ from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.settings import JobSettings
 from serve_app.jobs.store import JobStore
 from serve_app.jobs.webhooks import Webhooks
+from serve_app.jobs.work import JobWork
 from serve_app.reading import PageDone, PageFailed
 from tests.fakes import page_result
 
@@ -106,9 +107,8 @@ async def running(
 ) -> AsyncIterator[JobRunner]:
     """A runner on a folder, closed at the end as a service that stops closes it."""
     settings = JobSettings.model_validate({"directory": str(folder), **QUICK, **given})
-    runner = JobRunner(
-        JobStore(settings.directory), source, settings, webhooks or Webhooks(settings, NoPost()), workers
-    )
+    store, hooks = JobStore(settings.directory), webhooks or Webhooks(settings, NoPost())
+    runner = JobRunner(JobWork(store, source, settings, hooks, workers))
     runner.start()
     try:
         yield runner
