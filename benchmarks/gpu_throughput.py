@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--window", type=float, help="seconds of the steady window, instead of the mode's own"
     )
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each mode, from seed on")
     parser.add_argument("--no-drain", action="store_true", help="drop what is under way when the window ends")
     parser.add_argument(
         "--cold", action="store_true", help="begin with whole pages instead of half-written ones"
@@ -87,6 +88,7 @@ def main() -> int:
         breakdown=not args.no_breakdown,
         seed=args.seed,
         drain=not args.no_drain,
+        repeats=args.repeats,
         settle_s=args.settle,
         window_s=args.window,
         means=tuple(float(mean) for mean in args.means.split(",")),
