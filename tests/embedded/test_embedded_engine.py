@@ -3,6 +3,7 @@
 import asyncio
 import html
 import logging
+import random
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -13,10 +14,13 @@ import numpy as np
 import pymupdf
 import pytest
 
+from benchmarks.reading.drawn_pages import KINDS, SEED
+from benchmarks.reading.scanning import drawn
 from deployments.errors import EngineUnavailable, GenerationFailed
 from deployments.model.embedded.engine import EmbeddedEngine
 from deployments.model.embedded.settings import EmbeddedSettings
 from deployments.types import (
+    BlockType,
     EngineInput,
     FinishReason,
     Generation,
@@ -401,6 +405,19 @@ def test_heads_that_span_columns_over_a_rule_of_their_own(engine: EmbeddedEngine
     (block,) = blocks(read(engine, sheet.image(), Task.TABLE).text)
     assert '<td colspan="2">Winter quarry</td><td colspan="2">Summer quarry</td>' in block[2]
     assert cells(block[2])[1:] == [["Stone", "Depth", "Tons", "Depth", "Tons"], *body]
+
+
+def test_a_caption_of_two_lines_under_prose_is_no_part_of_the_table(engine: EmbeddedEngine) -> None:
+    # A page on which the layout model takes prose and caption for a table of their own.
+    kind = "half-ruled tables, spans"
+    page = KINDS[kind](random.Random(f"{SEED}/{kind}/5"), kind, kind)
+    text = read(engine, drawn(page, 144)).text
+    caption = next(block.text for block in page.blocks if block.type is BlockType.CAPTION)
+    assert caption.endswith("different?")
+    tables = re.findall(r"<table>.*?</table>", text)
+    assert len(tables) == 2
+    assert "different?" not in tables[0]
+    assert "Measure Meanwhile" in tables[0]
 
 
 def test_a_formula_alone_is_no_heading(engine: EmbeddedEngine) -> None:

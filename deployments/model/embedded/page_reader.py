@@ -23,7 +23,7 @@ from deployments.model.embedded.rows import Row
 from deployments.model.embedded.settings import EmbeddedSettings
 from deployments.model.embedded.skew import Straightening, enlargement, skew_angle, straighten
 from deployments.model.embedded.table_reader import read_table
-from deployments.model.embedded.tabular import is_columnar, with_tables, without_caption
+from deployments.model.embedded.tabular import is_columnar, with_tables, without_caption, without_prose
 from deployments.model.embedded.text_blocks import TextBlock, is_table_caption, text_blocks
 from deployments.model.embedded.weights import recognition_files
 from deployments.types import Box, Pixels
@@ -126,7 +126,7 @@ class PageReader:
             yield from self._locate(page, lines, wish.wanted)
             return
         regions = self._layout.find(page.image) if self._layout and lines else []
-        regions = with_tables(regions, lines, page.ink)
+        regions = without_prose(with_tables(regions, lines, page.ink), lines, page.ink)
         page.check()
         regions += find_pictures(page.image, [line.box for line in lines], regions)
         parts = parts_of(

@@ -116,10 +116,22 @@ def _whole_table(
             and overlap_x(line.box, box) > 0.8 * width(line.box)
             and (share_inside(line.box, box) > 0.5 or -0.5 * size < box.y1 - line.box.y2 < 0.8 * size)
             and not any(_describes(other, line) for other in regions if not _is_within(other, box))
+            and not any(_runs_on(other, line, box) for other in free)
         ]
         if not more:
             return lines
         lines += more
+
+
+def _runs_on(above: TextLine, line: TextLine, table: Box) -> bool:
+    """Tell the short last line of a caption or paragraph over a table by the long line right above it."""
+    gap = line.box.y1 - above.box.y2
+    return (
+        line.box.y2 <= table.y1 + 0.5 * line.height
+        and -0.5 * line.height < gap < 0.8 * line.height
+        and abs(line.box.x1 - above.box.x1) < line.height
+        and width(above.box) > 0.5 * width(table)
+    )
 
 
 def _is_within(region: Region, table: Box) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 
-from deployments.model.embedded.geometry import share_inside, union, width
-from deployments.model.embedded.ink import Ink, Rules, rules_in
+from deployments.model.embedded.geometry import height, share_inside, union, width
+from deployments.model.embedded.ink import Ink, Rules, blank_runs, rules_in
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.paragraphs import join_lines
 from deployments.model.embedded.regions import Region
@@ -41,6 +41,17 @@ def with_tables(regions: Sequence[Region], lines: Sequence[TextLine], ink: Ink) 
         else region
         for region in regions
     ]
+
+
+def without_prose(regions: Sequence[Region], lines: Sequence[TextLine], ink: Ink) -> list[Region]:
+    """Return the regions without those tables that are prose: unruled rows of one line without a wide blank.
+
+    Args:
+        regions: of the layout model.
+        lines: of the page.
+        ink: of the page.
+    """
+    return [region for region in regions if region.label != "table" or not _is_prose(region.box, lines, ink)]
 
 
 def is_columnar(lines: Sequence[TextLine]) -> bool:
@@ -84,6 +95,18 @@ def without_caption(
         return Captioned(tuple(lines))
     text = join_lines([read(by_box[box]) for box in taken])
     return Captioned(tuple(line for line in lines if line.box not in taken), text, union(taken))
+
+
+def _is_prose(table: Box, lines: Sequence[TextLine], ink: Ink) -> bool:
+    inside = [line for line in lines if share_inside(line.box, table) > 0.5]
+    if not inside or any(len(row) > 1 for row in text_rows([line.box for line in inside])):
+        return False
+    size = statistics.median(line.height for line in inside)
+    rules = rules_in(ink, table, size)
+    # A letter's stem may pass for a short rule.
+    if rules.horizontal or any(height(rule) > 1.5 * size for rule in rules.vertical):
+        return False
+    return all(end - start <= size for line in inside for start, end in blank_runs(ink, line.box))
 
 
 def _is_table(figure: Box, lines: Sequence[TextLine], ink: Ink) -> bool:
