@@ -19,6 +19,7 @@ from deployments.model.engine import Engine
 from deployments.model.selection import EngineChoice, choose_engine, create_engine
 from deployments.postprocess.deployment import PostprocessDeployment
 from deployments.preprocess.deployment import PreprocessDeployment
+from deployments.preprocess.preparation import Preparation
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
 from serve_app.api.jobs import JobService
@@ -30,6 +31,7 @@ from serve_app.jobs.deployment import GraphJobs, JobRunnerDeployment, webhooks
 from serve_app.jobs.store import JobStore
 from serve_app.logs import log_to_stderr
 from serve_app.metrics import PageMetrics, RequestMetrics
+from serve_app.near_inspection import NearInspection
 from serve_app.page_reader import PageReader
 from serve_app.serve_config import nested
 from serve_app.settings import ScalingSettings, Settings, load_settings
@@ -56,6 +58,7 @@ class IngressDeployment:
         self,
         settings: Settings,
         choice: EngineChoice,
+        preparation: Preparation,
         preprocess: DeploymentHandle[Any],
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
@@ -64,7 +67,7 @@ class IngressDeployment:
         log_to_stderr()
         self._settings = settings
         self._choice = choice
-        self._stages = GraphStages(preprocess, model, postprocess)
+        self._stages = GraphStages(preprocess, model, postprocess, NearInspection(preparation))
         self._jobs = GraphJobs(jobs)
         self._counts = PageMetrics("requests", engine_places(settings.model, choice.name))
 
@@ -114,9 +117,8 @@ def build_app(
     scaling = sized(
         settings.scaling, settings.model, choice.name, resources, settings.api.max_concurrent_requests
     )
-    preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(
-        settings.preparation(choice.takes)
-    )
+    preparation = settings.preparation(choice.takes)
+    preprocess = _deployment(PreprocessDeployment, "Preprocess", scaling.preprocess).bind(preparation)
     if create is None:
         create = partial(create_engine, settings.model, choice.name, engine_threads(scaling.model))
     policy = None
@@ -135,7 +137,7 @@ def build_app(
     jobs = _job_runner(settings.jobs.num_cpus).bind(
         settings.jobs, settings.reading, places, at_a_time, preprocess, model, postprocess
     )
-    return ingress.bind(settings, choice, preprocess, model, postprocess, jobs)
+    return ingress.bind(settings, choice, preparation, preprocess, model, postprocess, jobs)
 
 
 def app_builder(args: dict[str, Any]) -> Application:
