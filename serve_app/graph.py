@@ -197,6 +197,7 @@ def _job_runner(num_cpus: float) -> Deployment:
         "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
+        "logging_config": {"log_level": "WARNING"},
         "ray_actor_options": {"num_cpus": num_cpus},
     }
     return serve.deployment(**options)(JobRunnerDeployment)
