@@ -9,7 +9,7 @@ from ray.serve import Application, Deployment
 from ray.serve.handle import DeploymentHandle
 
 from deployments.types import FinishReason, Generation, PageResult, PreparedPage
-from serve_app.graph import build_app
+from serve_app.graph import ASK_AGAIN_S, build_app
 from serve_app.graph_stages import CARRIED_BYTES, GraphStages, PageInGraph
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
@@ -74,6 +74,14 @@ def deployments(application: Application) -> Iterator[Deployment]:
     for argument in deployment.init_args:
         if isinstance(argument, Application):
             yield from deployments(argument)
+
+
+def test_a_place_that_comes_free_where_calls_are_brief_is_soon_taken(tmp_path: Path) -> None:
+    settings = load_settings({"jobs": {"directory": str(tmp_path)}})
+    found = {each.name: each for each in deployments(build_app(settings, Resources(2, 0), FakeEngine))}
+    for name in ("Preprocess", "Postprocess"):
+        config = found[name]._deployment_config.request_router_config
+        assert config.max_backoff_s == ASK_AGAIN_S, name
 
 
 def test_serve_itself_writes_no_line_for_a_request(tmp_path: Path) -> None:
