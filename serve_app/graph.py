@@ -12,7 +12,6 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application, Deployment
-from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from deployments.model.deployment import ModelDeployment
@@ -174,7 +173,7 @@ def _deployment(
         "health_check_period_s": 2,
         "health_check_timeout_s": 30,
         "logging_config": {"log_level": "WARNING"},
-        **({"request_router_config": RequestRouterConfig(max_backoff_s=ASK_AGAIN_S)} if brief else {}),
+        **({"request_router_config": {"max_backoff_s": ASK_AGAIN_S}} if brief else {}),
         "ray_actor_options": {
             "num_cpus": scaling.num_cpus,
             "num_gpus": scaling.num_gpus,
