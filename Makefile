@@ -82,6 +82,7 @@ check: lint types
 BENCH := OMP_NUM_THREADS=1 $(VENV)/bin/python -m
 bench: $(STAMP)
 	$(BENCH) benchmarks.preprocess --rounds 5 --processes 1 2 --out benchmarks/results
+	$(BENCH) benchmarks.embedded --pages 6 --rounds 1 --out benchmarks/results
 	$(BENCH) benchmarks.quality --pages 1 --name quality_short --report benchmarks/results/quality_short.html
 	$(BENCH) benchmarks.serve_load --concurrent 1 8 --pages 40 --rates 0.5 --name serve_load_short --out benchmarks/results
 	$(BENCH) benchmarks.bulk --pages 400 --slots 16 --latency 0.2 --out benchmarks/results

@@ -4,13 +4,14 @@
     python -m benchmarks.gpu_throughput --modes engine      one mode
     python -m benchmarks.gpu_throughput --sweep all         the engine, one setting changed at a time
 
-Weights are random (`load_format="dummy"`) at full size, pages are real images, lengths of answers are
+Weights are random at full size, pages are real images, lengths of answers are
 seeded. Each run has a process of its own, so that the GPU is free for the next one. Method and results:
 `benchmarks/README.md`. The last line of the standard output is JSON.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, help="model folder; by default one without weights is written")
+    parser.add_argument("--model", type=Path, help="model folder; by default one of full size is written")
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results/latest"), help="for results and logs"
     )
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--window", type=float, help="seconds of the steady window, instead of the mode's own"
     )
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each mode, from seed on")
     parser.add_argument("--no-drain", action="store_true", help="drop what is under way when the window ends")
     parser.add_argument(
         "--cold", action="store_true", help="begin with whole pages instead of half-written ones"
@@ -74,7 +76,7 @@ def main() -> int:
     began = time.monotonic()
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    model = args.model.resolve() if args.model else write_model_folder(out / "model")
+    model = args.model.resolve() if args.model else _random_model(out / "model")
     pdf = out / "pages.pdf"
     pdf.write_bytes(make_pdf(args.pages, args.seed))
     base = plan.Base(
@@ -87,6 +89,7 @@ def main() -> int:
         breakdown=not args.no_breakdown,
         seed=args.seed,
         drain=not args.no_drain,
+        repeats=args.repeats,
         settle_s=args.settle,
         window_s=args.window,
         means=tuple(float(mean) for mean in args.means.split(",")),
@@ -102,6 +105,13 @@ def main() -> int:
     report.print_tables(summary)
     print(json.dumps(summary, separators=(",", ":")))
     return 1 if any("error" in result for result in results) else 0
+
+
+def _random_model(folder: Path) -> Path:
+    """Write a model of full size with random weights, in a process of its own: it would keep GPU memory."""
+    write_model_folder(folder)
+    subprocess.run([sys.executable, "-m", "benchmarks.gpu.random_weights", str(folder)], check=True)  # noqa: S603 - our own module
+    return folder
 
 
 if __name__ == "__main__":

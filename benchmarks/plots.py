@@ -112,3 +112,17 @@ def plot_bulk(result: dict[str, Any], target: Path) -> None:
     axes.title.set_fontsize(9)
     axes.legend(fontsize=8)
     figure.savefig(target, dpi=110)
+
+
+def plot_embedded(result: dict[str, Any], target: Path) -> None:
+    """Draw pages a second over threads, beside what as many times one thread would be."""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    rows = result["rows"]
+    threads = [row["threads"] for row in rows]
+    one = rows[0]["pages_per_s"] / rows[0]["threads"]
+    axes.plot(threads, [row["pages_per_s"] for row in rows], marker="o", label="embedded engine")
+    axes.plot(threads, [one * count for count in threads], "k--", label="linear")
+    axes.set(title=f"pages a second ({result['machine']})", xlabel="threads", xticks=threads, ylim=(0, None))
+    axes.legend(fontsize=8)
+    figure.savefig(target, dpi=110)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.gpu import pages
+from benchmarks.gpu.engine_settings import engine_settings
 from benchmarks.gpu.journal import EnginePlan, read_journal
 from benchmarks.gpu.load import Load, figures
 from benchmarks.gpu.ray_machine import ray_of_our_own, transport_ms
@@ -22,7 +23,7 @@ from benchmarks.gpu.spec import Spec
 from deployments.types import PageRequest
 from serve_app.bulk.job import JobOptions, run_job
 
-PAGES_PER_S = 20
+PAGES_PER_S = 24
 """What the job is made large enough for; a slower engine takes longer over it."""
 
 ENDS_S = 10
@@ -36,8 +37,9 @@ def main() -> None:
     folder = Path(spec.out) / f"{spec.name}-job"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    wanted = spec.options.get("bulk_pages", PAGES_PER_S * (phase.settle_s + phase.window_s + ENDS_S))
-    documents = max(round(wanted / spec.distinct_pages), 1)
+    under_way = spec.in_flight * engine_settings(spec.model, spec.vllm).max_num_seqs
+    wanted = under_way + PAGES_PER_S * (phase.settle_s + phase.window_s + ENDS_S)
+    documents = max(round(spec.options.get("bulk_pages", wanted) / spec.distinct_pages), 1)
     names = [f"document-{number:05}" for number in range(documents)]
     manifest = pa.table({"doc_id": names, "uri": [spec.pages_pdf] * documents})
     pq.write_table(manifest, folder / "manifest.parquet")
@@ -46,7 +48,8 @@ def main() -> None:
     began = time.time()
     with ray_of_our_own(spec) as machine:
         settings = application_settings(spec)
-        create = EnginePlan(settings.model.vllm, str(journal), phase.mean_tokens, spec.seed, spec.primed)
+        seed = spec.seed + phase.repeat
+        create = EnginePlan(settings.model.vllm, str(journal), phase.mean_tokens, seed, spec.primed)
         sample = pages.prepared_pages(Path(spec.pages_pdf), 2, spec.model, settings.views)[0]
         result: dict[str, Any] = {
             "machine": machine,
@@ -64,8 +67,7 @@ def main() -> None:
         result["start_s"] = round(first - began, 1)
         opens = first + phase.settle_s
         load = Load(first, (opens, max(min(opens + phase.window_s, last), opens + 1)), visits, Counter())
-        lengths = create.lengths()
-        result["phases"][phase.label] = figures(load, sum(lengths) / len(lengths), steps)
+        result["phases"][phase.label] = figures(load, phase, create.lengths(), steps)
         spec.write_result(result)
         spec.complete_path.touch()
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import breakdown, pages
+from benchmarks.gpu import agreement, breakdown, pages
 from benchmarks.gpu.engine_settings import engine_settings, view_settings
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.load import Answer, run_phase
@@ -68,10 +68,11 @@ async def _measure(spec: Spec, fed: Fed, result: dict[str, Any]) -> None:
             spec.write_result(result)
         if pages_to_compare := spec.options.get("answers", 0):
             # One page at a time, so that a batch's make-up does not decide how sums are rounded.
-            result["answers"] = [
+            answers = [
                 await fed.engine.answer(fed.prepared[number % len(fed.prepared)], COMPARED_TOKENS)
                 for number in range(pages_to_compare)
             ]
+            result["answers"] = agreement.as_json(answers)
             spec.write_result(result)
         if spec.breakdown:
             result["breakdown"] = await breakdown.measure(spec, fed)

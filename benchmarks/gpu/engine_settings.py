@@ -1,5 +1,6 @@
 """The engine's settings under measurement; importing this does not import vLLM."""
 
+from pathlib import Path
 from typing import Any
 
 from deployments.model.vllm.settings import VllmSettings
@@ -10,14 +11,24 @@ NEVER = 1_000_000
 
 
 def engine_settings(model: str, overrides: dict[str, Any]) -> VllmSettings:
-    """Return settings for random weights and no runaways, with `overrides` on top."""
+    """Return settings without runaways, and with vLLM's dummy weights for a folder that has none.
+
+    Args:
+        model: folder.
+        overrides: win over these.
+    """
     tree = {
         "model": model,
-        "load_format": "dummy",
+        "load_format": load_format(model),
         "runaway": {"min_tokens": NEVER, "window": NEVER, "stale_share": 1.0},
         **overrides,
     }
     return VllmSettings.model_validate(tree)
+
+
+def load_format(model: str) -> str:
+    """Return how vLLM is to get the weights of a folder."""
+    return "auto" if any(Path(model).glob("*.safetensors")) else "dummy"
 
 
 def view_settings(settings: VllmSettings, options: dict[str, Any]) -> ViewSettings:

@@ -43,7 +43,7 @@ def main() -> None:
         }
         journal = Path(spec.out) / f"{spec.name}.journal"
         journal.unlink(missing_ok=True)
-        create = EnginePlan(vllm, str(journal), phase.mean_tokens, spec.seed, spec.primed)
+        create = EnginePlan(vllm, str(journal), phase.mean_tokens, spec.seed + phase.repeat, spec.primed)
         port = free_port()
         serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
         serve.run(build_app(settings, cluster_resources(), create), name=APP_NAME, route_prefix="/")
@@ -54,11 +54,11 @@ def main() -> None:
         in_flight = round((spec.in_flight + 0.15) * vllm.max_num_seqs)  # some are with the other stages
         answered = _load(spec, url, in_flight)
         visits, steps = read_journal(journal)
-        mean = sum(create.lengths()) / len(create.lengths())
+        lengths = create.lengths()
         load = Load(answered["began"], tuple(answered["window"]), visits, answered["reasons"])
-        found = figures(load, mean, steps)
+        found = figures(load, phase, lengths, steps)
         client = Load(load.began, load.window, [Visit(*visit) for visit in answered["visits"]], load.reasons)
-        found["client"] = figures(client, mean, ())["steady"]
+        found["client"] = figures(client, phase, lengths, ())["steady"]
         result["phases"][phase.label] = found
         spec.write_result(result)
         spec.complete_path.touch()

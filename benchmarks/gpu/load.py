@@ -66,16 +66,15 @@ class EngineTarget(Target, Protocol):
 
 async def run_phase(spec: Spec, phase: Phase, target: EngineTarget) -> dict[str, Any]:
     """Put one phase of load on an engine and return its figures."""
-    lengths = page_lengths(20_000, phase.mean_tokens, spec.seed, target.longest).tolist()
+    seed = spec.seed + phase.repeat
+    lengths = page_lengths(20_000, phase.mean_tokens, seed, target.longest).tolist()
     primers = (
-        pages_under_way(target.max_num_seqs, phase.mean_tokens, spec.seed, target.longest)
-        if spec.primed
-        else []
+        pages_under_way(target.max_num_seqs, phase.mean_tokens, seed, target.longest) if spec.primed else []
     )
     in_flight = max(round(spec.in_flight * target.max_num_seqs), 1)
     target.meter.steps.clear()
     load = await closed_loop(target, phase, in_flight, lengths, primers)
-    return figures(load, sum(lengths) / len(lengths), target.meter.steps)
+    return figures(load, phase, lengths, target.meter.steps)
 
 
 async def closed_loop(
@@ -123,16 +122,18 @@ async def closed_loop(
     return Load(began, (opens, closes), visits, reasons)
 
 
-def figures(load: Load, mean_tokens: float, steps: Sequence[Step]) -> dict[str, Any]:
+def figures(load: Load, phase: Phase, lengths: Sequence[int], steps: Sequence[Step]) -> dict[str, Any]:
     """Return the steady window's figures and the whole run's.
 
     Args:
         load: what was sent.
-        mean_tokens: of the answers that were sent.
+        phase: that was asked for.
+        lengths: of the answers, from which those sent were taken.
         steps: what the engine's core handed out meanwhile; may be empty where nobody looked.
     """
     opens, closes = load.window
     seconds = closes - opens
+    mean_tokens = sum(lengths) / len(lengths)
     ended = [visit for visit in load.visits if opens <= visit.done < closes]
     middle = (opens + closes) / 2
     within = [step for step in steps if opens <= step.time < closes]
@@ -172,6 +173,7 @@ def figures(load: Load, mean_tokens: float, steps: Sequence[Step]) -> dict[str, 
             ),
             "primers": sum(visit.primer for visit in load.visits),
         },
+        "asked_mean": phase.mean_tokens,
         "mean_tokens": round(mean_tokens, 1),
         "finish_reasons": dict(load.reasons),
         "pages_of_wrong_length": sum(visit.tokens != visit.asked for visit in load.visits),

@@ -14,6 +14,7 @@ from vllm import SamplingParams
 from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind
 
+from benchmarks.gpu.agreement import LIKELIEST, Choice
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.meter import Meter
 from deployments.model.vllm.engine import VllmEngine
@@ -56,14 +57,18 @@ class MeasuredEngine(VllmEngine):
             written += len(output.outputs[0].token_ids)
         return written
 
-    async def answer(self, page: PreparedPage, length: int) -> list[int]:
-        """Return the first tokens of a page's answer, the likeliest each time."""
-        params = self._sampling(GenerationOptions(max_tokens=length, stream=False), len(page.views.token_ids))
-        tokens: list[int] = []
+    async def answer(self, page: PreparedPage, length: int) -> list[Choice]:
+        """Return the first tokens of a page's answer, the likeliest each time, without the no-repeat rule."""
+        options = GenerationOptions(max_tokens=length, stream=False, ngram_size=0)
+        params = self._sampling(options, len(page.views.token_ids))
+        params.logprobs = LIKELIEST
+        choices: list[Choice] = []
         async with aclosing(self._outputs(page, params, paced=False)) as outputs:
             async for output in outputs:
-                tokens += output.outputs[0].token_ids
-        return tokens
+                answer = output.outputs[0]
+                for token, seen in zip(answer.token_ids, answer.logprobs, strict=True):
+                    choices.append((token, {other: found.logprob for other, found in seen.items()}))
+        return choices
 
     async def probe(self, method: str, *args: Any) -> Any:
         """Call a method of `benchmarks.gpu.probe.Probe` in the worker."""

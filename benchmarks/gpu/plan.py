@@ -22,14 +22,14 @@ PACES = {
     "engine": Pace(15, 60, drain=True),
     "stock": Pace(15, 45, drain=False),  # draining 640 pages would take it three minutes
     "stock-cached-mask": Pace(15, 45, drain=False),
-    "graph": Pace(35, 45, drain=True),
+    "graph": Pace(45, 45, drain=True),  # its first wave of pages is seen for 40 s
     "bulk": Pace(35, 45, drain=True),
 }
 SHORT_PACES = {
     "engine": Pace(12, 40, drain=True),
     "stock": Pace(12, 30, drain=False),
     "stock-cached-mask": Pace(12, 30, drain=False),
-    "graph": Pace(25, 30, drain=False),
+    "graph": Pace(40, 30, drain=False),
     "bulk": Pace(25, 30, drain=True),
 }
 """So that all modes, five starts of an engine among them, fit into ten minutes."""
@@ -47,6 +47,9 @@ PLAIN_VISION = {
     "cuda_graphs": False,
 }
 """The vision tower without any of what makes it fast."""
+
+APART = ("graph", "bulk")
+"""Modes with a Ray of their own, which is started anew for each of several runs."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -66,14 +69,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "vision-plain": {"additional_config": {"vision": PLAIN_VISION}},
     "vision-ungraphed": {"additional_config": {"vision": {"cuda_graphs": False}}},
     "vision-fp8": {"additional_config": {"vision": {"fp8": True}}},
+    "kv-and-vision-fp8": {"kv_cache_dtype": "fp8", "additional_config": {"vision": {"fp8": True}}},
+    "plain": {
+        "enforce_eager": True,
+        "model_runner": "v1",
+        "async_scheduling": False,
+        "pages_read_together": 1,
+        "moe_config_folder": "/nonexistent",
+        "additional_config": {"vision": PLAIN_VISION},
+    },
 }
-"""Changes to the engine's settings, by name. `base` also has a phase without the no-repeat rule."""
+"""Changes to the engine's settings, by name. `base` also has a phase without the no-repeat rule; `plain` is
+the engine without any of what makes it fast, for answers to compare with."""
 
 GROUPS = {
     "all": tuple(VARIANTS),
     "seqs": ("base", "seqs-256", "seqs-768", "seqs-1024"),
     "tokens": ("base", "tokens-4k", "tokens-16k", "tokens-32k"),
-    "fp8": ("base", "kv-fp8", "weights-fp8"),
+    "fp8": ("base", "kv-fp8", "weights-fp8", "vision-fp8", "kv-and-vision-fp8"),
     "async": ("async-off", "async-on"),
     "vision": ("base", "vision-plain", "vision-ungraphed", "vision-fp8"),
 }
@@ -92,6 +105,7 @@ class Base:
     breakdown: bool
     seed: int
     drain: bool
+    repeats: int
     settle_s: float | None
     window_s: float | None
     means: tuple[float, ...]
@@ -125,7 +139,10 @@ class Base:
 
 
 def modes(base: Base, names: Sequence[str]) -> list[Spec]:
-    """Return a run for each mode, in the order of `MODES`.
+    """Return the runs of each mode, in the order of `MODES`.
+
+    Several runs of a mode go one after the other on one engine, each from a new beginning, unless the mode
+    starts a Ray.
 
     Raises:
         SystemExit: a name is none of a mode.
@@ -137,7 +154,17 @@ def modes(base: Base, names: Sequence[str]) -> list[Spec]:
     for mode in (mode for mode in MODES if mode in names):
         means = base.means if mode == "engine" else base.means[:1]
         phases = tuple(base.phase(f"mean-{mean:g}", mean, paces[mode]) for mean in means)
-        specs.append(base.spec(mode, mode, phases))
+        if mode in APART:
+            for repeat in range(base.repeats):
+                name = f"{mode}-{repeat + 1}" if repeat else mode
+                specs.append(base.spec(name, mode, tuple(replace(phase, repeat=repeat) for phase in phases)))
+            continue
+        repeated = [
+            replace(phase, label=f"{phase.label}-{repeat + 1}" if repeat else phase.label, repeat=repeat)
+            for repeat in range(base.repeats)
+            for phase in phases
+        ]
+        specs.append(base.spec(mode, mode, tuple(repeated)))
     return specs
 
 

@@ -1,7 +1,10 @@
 """Results as tables, and as one object."""
 
 import statistics
+from collections import defaultdict
 from typing import Any
+
+from benchmarks.gpu.agreement import agreement, from_json
 
 RATIOS = (
     ("engine", "stock"),
@@ -13,35 +16,38 @@ RATIOS = (
 
 
 def summary(results: list[dict[str, Any]], hardware: dict[str, Any]) -> dict[str, Any]:
-    """Return all results with the ratios between modes.
+    """Return all results with the ratios between modes, of the medians where there are several runs.
 
     Args:
         results: of the runs, as `Runner.run` returns them.
         hardware: what they ran on.
     """
-    rates = {
-        result["mode"]: next(iter(result["phases"].values()))["steady"]["pages_per_s"]
-        for result in results
-        if result.get("phases") and result["name"] == result["mode"]
-    }
+    runs: dict[str, list[float]] = defaultdict(list)
+    for result in results:
+        if result["name"].startswith(result["mode"]):  # a variant of a sweep has a name of its own
+            mean = next((phase["asked_mean"] for phase in result.get("phases", {}).values()), None)
+            runs[result["mode"]] += [
+                phase["steady"]["pages_per_s"]
+                for phase in result.get("phases", {}).values()
+                if phase["asked_mean"] == mean
+            ]
+    rates = {mode: statistics.median(found) for mode, found in runs.items() if found}
     ratios = {
         f"{mode} / {other}": round(rates[mode] / rates[other], 3)
         for mode, other in RATIOS
         if rates.get(mode) and rates.get(other)
     }
-    answers = [(result["name"], result.pop("answers")) for result in results if result.get("answers")]
-    agreement = {name: _agreement(own, answers[0][1]) for name, own in answers[1:]}
-    return {"hardware": hardware, "ratios": ratios, "agreement": agreement, "results": results}
-
-
-def _agreement(answers: list[list[int]], others: list[list[int]]) -> dict[str, Any]:
-    """Say how far answers to the same pages are the same."""
-    same = [
-        next((place for place, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), len(own))
-        for own, other in zip(answers, others, strict=True)
+    answers = [
+        (result["name"], from_json(result.pop("answers"))) for result in results if result.get("answers")
     ]
-    equal = sum(place == len(own) for place, own in zip(same, answers, strict=True))
-    return {"pages": len(answers), "equal": equal, "same_tokens_median": statistics.median(same)}
+    agreements = {name: agreement(own, answers[0][1]) for name, own in answers[1:]}
+    return {
+        "hardware": hardware,
+        "pages_per_s": {mode: {"runs": runs[mode], "median": rate} for mode, rate in rates.items()},
+        "ratios": ratios,
+        "agreement": agreements,
+        "results": results,
+    }
 
 
 def print_tables(summary: dict[str, Any]) -> None:
@@ -74,8 +80,10 @@ def print_tables(summary: dict[str, Any]) -> None:
         if "error" in result:
             rows.append((result["name"], result["error"].strip().splitlines()[-1][:80], *[""] * 10))
     _print_columns(rows)
-    for name, agreement in summary["agreement"].items():
-        print(f"{name}: answers agree with the first run's: {agreement}")
+    for name, found in summary["agreement"].items():
+        print(f"{name}: answers agree with the first run's: {found}")
+    for mode, found in summary["pages_per_s"].items():
+        print(f"{mode}: {found['median']} pages/s, median of {found['runs']}")
     for pair, ratio in summary["ratios"].items():
         print(f"{pair}: {ratio}")
     for result in summary["results"]:

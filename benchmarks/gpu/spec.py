@@ -19,6 +19,7 @@ class Phase:
         window_s: length of the steady window; no page is sent after its end.
         drain: whether what is under way then is finished, for the whole run's figures, or dropped.
         ngram_size: of the no-repeat rule; 0 switches it off.
+        repeat: which of several like it this is; added to the run's seed.
     """
 
     label: str
@@ -27,6 +28,7 @@ class Phase:
     window_s: float = 60
     drain: bool = True
     ngram_size: int = 20
+    repeat: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from benchmarks.gpu.engine_settings import load_format
 from benchmarks.gpu.lengths import UnderWay
 from benchmarks.gpu.load import Answer, run_phase
 from benchmarks.gpu.meter import Meter
@@ -34,7 +35,6 @@ GRID = (2, 3)
 """Columns and rows of the benchmark's pages."""
 
 BEST: dict[str, Any] = {
-    "load_format": "dummy",
     "dtype": "bfloat16",
     "max_model_len": 8_192,
     "max_num_seqs": 512,
@@ -63,7 +63,8 @@ class Stock:
         self, model: str, settings: dict[str, Any], images: list[Image.Image], *, cached_mask: bool
     ) -> None:
         extension = "benchmarks.gpu.stock_mask.CachedMask" if cached_mask else "benchmarks.gpu.probe.Probe"
-        arguments = {**BEST, **settings, "model": model, "worker_extension_cls": extension}
+        given = {"model": model, "load_format": load_format(model), "worker_extension_cls": extension}
+        arguments = {**BEST, **given, **settings}
         self.llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         self.meter = Meter(self.llm)
         self.max_num_seqs: int = arguments["max_num_seqs"]

@@ -117,14 +117,18 @@ class Watch:
 
 
 class Gpu:
-    """The first GPU, through NVIDIA's management library."""
+    """A GPU, through NVIDIA's management library.
 
-    def __init__(self) -> None:
+    Args:
+        index: of the driver's own counting, which `CUDA_VISIBLE_DEVICES` uses too.
+    """
+
+    def __init__(self, index: int) -> None:
         import pynvml
 
         pynvml.nvmlInit()
         self._nvml = pynvml
-        self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         self.name = str(pynvml.nvmlDeviceGetName(self._handle))
         self.driver = str(pynvml.nvmlSystemGetDriverVersion())
 
@@ -140,12 +144,13 @@ class Gpu:
 
 
 def first_gpu() -> Gpu | None:
-    """Return the first GPU, or None where there is none or nothing to ask it with."""
+    """Return the first GPU that CUDA would take, or None where there is none or nothing to ask it with."""
     if importlib.util.find_spec("pynvml") is None:
         return None
     import pynvml
 
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     try:
-        return Gpu()
+        return Gpu(int(visible) if visible.isdigit() else 0)
     except pynvml.NVMLError:
         return None

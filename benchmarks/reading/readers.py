@@ -26,8 +26,9 @@ from deployments.model.embedded.weights import recognition_files
 from deployments.model.engine import read_page
 from deployments.postprocess.postprocessor import Postprocessor
 from deployments.preprocess.documents import Document
+from deployments.preprocess.orientation import find_orientation
 from deployments.preprocess.preprocessor import Preprocessor
-from deployments.preprocess.settings import DocumentLimits, ViewSettings
+from deployments.preprocess.settings import DocumentLimits, OrientationSettings, ViewSettings
 from deployments.types import (
     Block,
     BlockType,
@@ -69,7 +70,13 @@ class EmbeddedReader:
 
     def __init__(self, settings: EmbeddedSettings | None = None) -> None:
         settings = settings or EmbeddedSettings(max_concurrent_pages=1)
-        self._preprocessor = Preprocessor(_LIMITS, ViewSettings(), EngineInput.PAGE, None)
+        self._preprocessor = Preprocessor(
+            _LIMITS,
+            ViewSettings(),
+            EngineInput.PAGE,
+            None,
+            orientation=find_orientation(OrientationSettings()),
+        )
         self._engine = EmbeddedEngine(settings, threads=1)
         self._postprocessor = Postprocessor()
         self.about = f"{self._engine.model}, {self._engine.revision}, one thread"

@@ -10,6 +10,7 @@ import pymupdf
 from PIL import Image
 
 from benchmarks.reading.truth import TruthBlock, TruthPage
+from deployments.postprocess.turning import turn
 from deployments.types import Box, Pixels
 
 
@@ -48,9 +49,14 @@ def scanned(page: TruthPage, rng: random.Random, dpi: int = 150) -> TruthPage:
     return replace(page, document=buffer.getvalue(), blocks=blocks)
 
 
-def turned(page: TruthPage, quarters: int, dpi: int = 144) -> TruthPage:
-    """Return a page as a picture turned by quarters, counter-clockwise; boxes are the upright page's."""
-    return replace(page, document=_png(np.ascontiguousarray(np.rot90(drawn(page, dpi), quarters))))
+def turned(page: TruthPage, quarters: int) -> TruthPage:
+    """Return a page as a picture turned by quarters, counter-clockwise, its boxes with it."""
+    pixels = drawn(page, page.dpi)
+    tall, wide = pixels.shape[:2]
+    blocks = tuple(
+        replace(block, box=block.box and turn(block.box, -90 * quarters, wide, tall)) for block in page.blocks
+    )
+    return replace(page, document=_png(np.ascontiguousarray(np.rot90(pixels, quarters))), blocks=blocks)
 
 
 def as_picture(page: TruthPage, dpi: int, *, deep: bool = False) -> TruthPage:

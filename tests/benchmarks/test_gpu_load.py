@@ -1,11 +1,12 @@
 """The parts of the GPU benchmark that its figures rest on and that need no GPU."""
 
 import asyncio
+import json
 
 import numpy as np
 import pytest
 
-from benchmarks.gpu import plan
+from benchmarks.gpu import agreement, plan, report
 from benchmarks.gpu.lengths import page_lengths, pages_under_way
 from benchmarks.gpu.load import Answer, Load, Visit, closed_loop, figures
 from benchmarks.gpu.meter import Step
@@ -79,7 +80,7 @@ def test_only_what_ends_within_the_window_counts_for_it():
         Visit(11, 25, 100, 90, primer=False),
     ]
     steps = [Step(9, 1, 1, 50, 1), Step(11, 2, 1, 200, 1), Step(11, 2, 1, 100, 0), Step(18, 3, 1, 100, 2)]
-    found = figures(Load(0, (10, 20), visits, {"length": 3}), 100, steps)
+    found = figures(Load(0, (10, 20), visits, {"length": 3}), Phase("x", 100), [100], steps)
     steady = found["steady"]
     assert (steady["pages"], steady["pages_per_s"], steady["pages_per_day"]) == (3, 0.3, 25_920)
     assert (steady["output_tokens_per_s"], steady["pages_per_s_by_tokens"]) == (40, 0.4)
@@ -92,6 +93,74 @@ def test_only_what_ends_within_the_window_counts_for_it():
         "primers": 2,
     }
     assert found["pages_of_wrong_length"] == 1
+
+
+BASE = plan.Base(
+    model="m",
+    out="o",
+    pages_pdf="p",
+    distinct_pages=1,
+    in_flight=1.25,
+    primed=True,
+    breakdown=False,
+    seed=5,
+    drain=True,
+    repeats=3,
+    settle_s=None,
+    window_s=None,
+    means=(1_000, 300),
+    vllm={},
+    stock={},
+    options={},
+)
+
+
+def test_repeated_runs_share_an_engine_but_not_a_ray_and_have_seeds_of_their_own():
+    engine, *graphs = plan.modes(BASE, ["engine", "graph"])
+    assert [(phase.label, phase.repeat) for phase in engine.phases] == [
+        ("mean-1000", 0),
+        ("mean-300", 0),
+        ("mean-1000-2", 1),
+        ("mean-300-2", 1),
+        ("mean-1000-3", 2),
+        ("mean-300-3", 2),
+    ]
+    assert [spec.name for spec in graphs] == ["graph", "graph-2", "graph-3"]
+    assert [[phase.repeat for phase in spec.phases] for spec in graphs] == [[0], [1], [2]]
+
+
+def result(mode, name, rates, mean=1_000):
+    phases = {str(n): {"asked_mean": mean, "steady": {"pages_per_s": rate}} for n, rate in enumerate(rates)}
+    return {"mode": mode, "name": name, "phases": phases}
+
+
+def test_ratios_are_those_of_medians_and_leave_variants_out():
+    results = [
+        result("engine", "engine", [20.0, 24.0, 22.0]),
+        result("engine", "sweep-eager", [3.0]),
+        result("stock", "stock", [4.0]),
+        result("graph", "graph", [21.0]),
+        result("graph", "graph-2", [23.0]),
+    ]
+    found = report.summary(results, {})
+    assert found["pages_per_s"]["engine"] == {"runs": [20.0, 24.0, 22.0], "median": 22.0}
+    assert found["pages_per_s"]["graph"]["median"] == 22.0
+    assert found["ratios"] == {"engine / stock": 5.5, "graph / engine": 1.0}
+
+
+def test_answers_that_part_within_rounding_are_told_from_those_that_part_beyond_it():
+    start = (5, {5: -1.0, 6: -2.0})
+    rounded = (5, {5: -1.01, 6: -2.0})
+    close = [(7, {7: -1.0, 8: -1.01}), (8, {7: -1.005, 8: -1.0})]
+    far = [(7, {7: -1.0, 8: -3.0}), (8, {7: -1.5, 8: -1.0})]
+    unseen = [(7, {7: -1.0}), (8, {8: -1.0})]
+    own = [[start, close[0]], [start, far[0]], [start, unseen[0]], [start]]
+    other = [[rounded, close[1]], [rounded, far[1]], [rounded, unseen[1]], [rounded]]
+    found = agreement.agreement(agreement.from_json(json.loads(json.dumps(agreement.as_json(own)))), other)
+    assert (found["pages"], found["equal"], found["same_tokens_median"]) == (4, 1, 1)
+    assert found["noise"]["largest"] == pytest.approx(0.01)
+    assert found["margin"]["largest"] == pytest.approx(2.0)
+    assert found["beyond_noise"] == 2
 
 
 def test_pages_have_the_size_that_gives_six_tiles(tmp_path):

@@ -1,15 +1,21 @@
 """Annotations in the formats of other benchmarks, PDFs as truth, and the report."""
 
+import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pymupdf
+import pytest
+from PIL import Image
 
 from benchmarks.reading import olmocr_bench, omnidocbench, report, text_layer
 from benchmarks.reading.answer import Answer
+from benchmarks.reading.drawn_pages import prose
+from benchmarks.reading.scanning import turned
 from benchmarks.reading.scores import score_page, summarise
 from benchmarks.reading.truth import TruthPage
 from deployments.types import BlockType, Box
@@ -133,3 +139,12 @@ def test_the_report_shows_the_worst_pages_and_escapes_what_was_read(tmp_path: Pa
     assert "a-1" in text
     assert "data:image/jpeg;base64," in text
     assert report.difference("one two", "one too") == "one t<del>w</del><ins>o</ins>o"
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_pages_boxes_lie_over_its_print(quarters):
+    page = turned(prose(random.Random(1), "prose-0", "prose"), quarters)
+    picture = np.asarray(Image.open(io.BytesIO(page.document)).convert("L"))
+    for block in page.blocks:
+        left, top, right, bottom = (round(edge) for edge in block.box)
+        assert (picture[top:bottom, left:right] < 128).mean() > 0.02
