@@ -23,8 +23,7 @@ class Front:
     """Sends a request through the hops of a document of one page, in their order.
 
     Args:
-        first: is asked twice, the second time for what goes to the other un-awaited: what a document is, and
-            its page.
+        first: is asked for a page, which goes to the other un-awaited.
         second: takes that.
     """
 
@@ -35,7 +34,6 @@ class Front:
     async def __call__(self, request: Request) -> JSONResponse:
         """Answer one request."""
         document = await request.body()
-        await self._first.take.remote(document)
         await self._second.take.remote(self._first.take.remote(document))
         return JSONResponse({"usage_info": {"pages_processed": 1}})
 

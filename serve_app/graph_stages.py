@@ -3,9 +3,9 @@
 The bytes of a large document and a prepared page stay in Ray's object store; what passes here are
 references, text and results. Whatever Ray raises becomes an error of the `OcrError` tree here.
 
-Each call of another process costs both sides milliseconds of processor time. So a small document goes
-along with the call, and a page whose picture is not needed any more is postprocessed here: that takes
-less than sending it away would.
+Each call of another process costs both sides milliseconds of processor time. So a small document is
+inspected here and goes along with the calls for its pages, and a page whose picture is not needed any more
+is postprocessed here: that takes less than sending it away would.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from deployments.types import (
     PageResult,
     PreparedPage,
 )
+from serve_app.near_inspection import NearInspection
 
 CARRIED_BYTES = 64 * 2**10
 """A document of at most so many bytes goes along with each call. Ray puts what has more than 100 kB into the
@@ -49,18 +50,27 @@ class PageInGraph:
 
 
 class GraphStages:
-    """Preprocess, Model and Postprocess behind their deployment handles."""
+    """Preprocess, Model and Postprocess behind their deployment handles.
+
+    Args:
+        preprocess: handle of the stage.
+        model: handle of the stage.
+        postprocess: handle of the stage.
+        near: inspects small documents here; None leaves all to Preprocess.
+    """
 
     def __init__(
         self,
         preprocess: DeploymentHandle[Any],
         model: DeploymentHandle[Any],
         postprocess: DeploymentHandle[Any],
+        near: NearInspection | None = None,
     ) -> None:
         self._preprocess = preprocess
         self._model = model
         self._model_stream = model.options(stream=True)
         self._postprocess = postprocess
+        self._near = near
         self._postprocess_here = PostprocessDeployment()
 
     async def hold(self, document: bytes) -> HeldDocument:
@@ -69,6 +79,10 @@ class GraphStages:
 
     async def inspect(self, document: HeldDocument) -> DocumentInfo:
         """Return what a document is."""
+        if self._near is not None and isinstance(document, bytes):
+            begun = self._near.begin(document)
+            if begun is not None:
+                return await begun
         with ocr_errors():
             info: DocumentInfo = await self._preprocess.inspect.remote(document)
             return info

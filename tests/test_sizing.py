@@ -1,6 +1,7 @@
 """Replicas that the settings leave open follow the machine; those they name stay."""
 
 from deployments.model.settings import ModelSettings
+from deployments.preprocess.deployment import THREADS
 from serve_app.settings import ScalingSettings, StageScaling, load_settings
 from serve_app.sizing import Resources, roomy, sized
 
@@ -59,3 +60,9 @@ def test_what_the_settings_name_stays() -> None:
     model = sized(given, ModelSettings(), "embedded", Resources(cpus=2, gpus=0)).model
     assert (model.min_replicas, model.num_cpus, model.max_ongoing_requests) == (3, 2, 7)
     assert model.max_replicas == 3
+
+
+def test_preprocess_takes_calls_ahead_of_its_threads() -> None:
+    scaling = sized(StageScaling(), ModelSettings(), "vllm", Resources(cpus=64, gpus=1))
+    assert scaling.preprocess.max_ongoing_requests is not None
+    assert scaling.preprocess.max_ongoing_requests > THREADS

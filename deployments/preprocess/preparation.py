@@ -58,6 +58,12 @@ class Preparation:
         with sandbox.open(data) as document:
             return document.info
 
+    def start(self) -> None:
+        """Start this process's sandbox, where there is to be one, before the first document needs it."""
+        sandbox = _sandbox(self)
+        if sandbox is not None:
+            sandbox.start()
+
     def close(self) -> None:
         """End this process's sandbox, if there is one. Idempotent; later work starts another."""
         sandbox = _sandbox(self)

@@ -9,9 +9,10 @@ from tokenizers import Tokenizer
 from deployments.errors import ConfigurationError, InvalidRequest, OcrError
 from deployments.preprocess import previews
 from deployments.preprocess.documents import Document
+from deployments.preprocess.kept_documents import KeptDocuments, OpenDocument
 from deployments.preprocess.orientation import Orientation, turned
 from deployments.preprocess.prompts import prompt_for, tokenize_with_images
-from deployments.preprocess.sandbox import Sandbox, SandboxedDocument
+from deployments.preprocess.sandbox import Sandbox
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
 from deployments.types import DocumentInfo, EngineInput, PagePicture, PageRequest, PreparedPage
 
@@ -19,7 +20,9 @@ MIN_DPI, MAX_DPI = 36, 600
 
 
 class Preprocessor:
-    """Prepares pages for one engine. Keeps nothing between calls; threads may share one.
+    """Prepares pages for one engine. Threads may share one.
+
+    Between calls it keeps nothing but a few books, open for their next pages: see `close_idle`.
 
     Args:
         limits: what is read at all.
@@ -45,6 +48,7 @@ class Preprocessor:
         if takes is EngineInput.VIEWS and tokenizer is None:
             raise ConfigurationError("This engine needs the model's tokenizer. Name the model folder.")
         self._open = partial(Document.open, limits=limits) if sandbox is None else sandbox.open
+        self._kept = KeptDocuments(self._open)
         self._views = views
         self._orientation = orientation
         self._tokenizer = tokenizer if takes is EngineInput.VIEWS else None
@@ -71,7 +75,7 @@ class Preprocessor:
         """
         started = time.perf_counter()
         prompt = _checked_prompt(request)
-        with self._open(data) as document:
+        with self._kept.document(data) as document:
             return self._page(document, index, request, prompt, started)
 
     def picture(self, data: bytes, index: int, dpi: int, side: int) -> PagePicture:
@@ -87,7 +91,7 @@ class Preprocessor:
             OcrError: as `Document.open` and `Document.render`, or a dpi out of range.
         """
         _check_dpi(dpi)
-        with self._open(data) as document:
+        with self._kept.document(data) as document:
             page = document.render(index, dpi)
         return previews.picture(page, index, side)
 
@@ -119,9 +123,13 @@ class Preprocessor:
                 yield index, page
                 started = time.perf_counter()
 
+    def close_idle(self, idle_s: float = 0.0) -> None:
+        """Close the books of which no page was asked for in so many seconds."""
+        self._kept.close_idle(idle_s)
+
     def _page(
         self,
-        document: Document | SandboxedDocument,
+        document: OpenDocument,
         index: int,
         request: PageRequest,
         prompt: str,

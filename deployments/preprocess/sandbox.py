@@ -79,6 +79,11 @@ class Sandbox:
             return Document.open(data, self._limits)
         return SandboxedDocument(self, data)
 
+    def start(self) -> None:
+        """Start the child if there is none; it gets ready by itself."""
+        with self._turn:
+            self._started()
+
     def close(self) -> None:
         """End the child. Idempotent; a later call starts a new one."""
         with self._turn:

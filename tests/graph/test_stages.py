@@ -1,12 +1,19 @@
 """Which steps of a page the ingress takes itself, and which it sends to a replica."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
+from ray.serve import Application, Deployment
 from ray.serve.handle import DeploymentHandle
 
 from deployments.types import FinishReason, Generation, PageResult, PreparedPage
+from serve_app.graph import ASK_AGAIN_S, build_app
 from serve_app.graph_stages import CARRIED_BYTES, GraphStages, PageInGraph
+from serve_app.settings import load_settings
+from serve_app.sizing import Resources
+from tests.fake_engine import FakeEngine
 
 WRITTEN = Generation("<|ref|>text<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\nShips", FinishReason.STOP)
 
@@ -59,3 +66,27 @@ def test_a_small_document_needs_no_object_store() -> None:
     stages = GraphStages(*(cast(DeploymentHandle[Any], Handle()) for _ in range(3)))
     document = b"x" * CARRIED_BYTES
     assert asyncio.run(stages.hold(document)) is document
+
+
+def deployments(application: Application) -> Iterator[Deployment]:
+    deployment = application._bound_deployment
+    yield deployment
+    for argument in deployment.init_args:
+        if isinstance(argument, Application):
+            yield from deployments(argument)
+
+
+def test_a_place_that_comes_free_where_calls_are_brief_is_soon_taken(tmp_path: Path) -> None:
+    settings = load_settings({"jobs": {"directory": str(tmp_path)}})
+    found = {each.name: each for each in deployments(build_app(settings, Resources(2, 0), FakeEngine))}
+    for name in ("Preprocess", "Postprocess"):
+        config = found[name]._deployment_config.request_router_config
+        assert config.max_backoff_s == ASK_AGAIN_S, name
+
+
+def test_serve_itself_writes_no_line_for_a_request(tmp_path: Path) -> None:
+    settings = load_settings({"jobs": {"directory": str(tmp_path)}})
+    found = list(deployments(build_app(settings, Resources(cpus=2, gpus=0), FakeEngine)))
+    assert {each.name for each in found} == {"Ingress", "Preprocess", "Model", "Postprocess", "JobRunner"}
+    for each in found:
+        assert each._deployment_config.logging_config["log_level"] == "WARNING", each.name
