@@ -123,8 +123,8 @@ def test_the_sizing_table_is_what_its_formulas_give() -> None:
     rows = re.findall(r"^\| ([\d,]{7,}) \| (\d+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \|$", page, re.MULTILINE)
     assert len(rows) == 4
     runs = map(json.loads, text("benchmarks/results/throughput_h200_2026-11-22.jsonl").splitlines())
-    (measured,) = (run["phases"]["mean-1000"]["steady"] for run in runs if run["name"] == "engine")
-    rate = round(measured["pages_per_s"], 1)
+    as_shipped = [run for run in runs if run["name"] in ("engine", "sweep-bf16")]
+    rate = round(as_shipped[-1]["phases"]["mean-1000"]["steady"]["pages_per_s"], 1)
     assert f"One H200 reads {rate} pages a second" in page
     for pages, gpus, cores, provided, hours in rows:
         a_day = int(pages.replace(",", ""))

@@ -26,13 +26,13 @@ PACES = {
     "bulk": Pace(35, 45, drain=True),
 }
 SHORT_PACES = {
-    "engine": Pace(12, 40, drain=True),
-    "stock": Pace(12, 30, drain=False),
-    "stock-cached-mask": Pace(12, 30, drain=False),
-    "graph": Pace(40, 30, drain=False),
-    "bulk": Pace(25, 30, drain=True),
+    "engine": Pace(12, 28, drain=False),
+    "stock": Pace(10, 25, drain=False),
+    "stock-cached-mask": Pace(10, 25, drain=False),
+    "graph": Pace(40, 20, drain=False),
+    "bulk": Pace(20, 20, drain=True),
 }
-"""So that all modes, five starts of an engine among them, fit into ten minutes."""
+"""So that all modes, five starts of an engine among them, fit into ten minutes where caches are warm."""
 
 FEW_MODES = 2
 """More than so many modes go at the short pace."""
