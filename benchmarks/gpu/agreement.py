@@ -13,8 +13,8 @@ from typing import Any
 Choice = tuple[int, dict[int, float]]
 """A token that was written, and the log-probabilities of the likeliest there, its own among them."""
 
-LIKELIEST = 8
-"""Tokens whose log-probabilities are kept; of two that are within rounding both are among them."""
+LIKELIEST = 20
+"""Tokens whose log-probabilities are kept, as many as vLLM gives."""
 
 
 def as_json(answers: Sequence[Sequence[Choice]]) -> list[list[Any]]:
@@ -35,12 +35,19 @@ def agreement(own: Sequence[Sequence[Choice]], others: Sequence[Sequence[Choice]
         others: of the other, as many.
 
     Returns:
-        Pages, how many are equal to the end, the median of the tokens that are; `noise`, the difference of
-        log-probabilities before pages part (median, 99th percentile, largest); `margin`, the larger of both
-        engines' margins where they part (median, largest; None if a token is not among the other engine's
-        likeliest); and `beyond_noise`, how many pages part over more than twice the largest noise (each of
-        the two tokens may be off by as much).
+        Pages, how many are equal to the end, the median of the tokens that are; `first_token`, how far the
+        log-probabilities for the first token lie apart (median, largest), over all tokens that both engines
+        have among the likeliest there; `noise`, likewise of the tokens written before pages part (median,
+        99th percentile, largest); `margin`, the larger of both engines' margins where they part (median,
+        largest); `beyond_noise`, how many pages part over more than twice the largest difference seen (each
+        of the two tokens may be off by as much); and `unseen`, how many part over a token that the other
+        engine has not among the likeliest, so that nothing can be said.
     """
+    first = [
+        abs(seen[token] - other[token])
+        for ((_, seen), *_), ((_, other), *_) in zip(own, others, strict=True)
+        for token in seen.keys() & other.keys()
+    ]
     noise: list[float] = []
     margins: list[float | None] = []
     same: list[int] = []
@@ -53,20 +60,22 @@ def agreement(own: Sequence[Sequence[Choice]], others: Sequence[Sequence[Choice]
             margins.append(_margin(mine[place], theirs[place]))
     noise.sort()
     known = [margin for margin in margins if margin is not None]
-    largest = noise[-1] if noise else 0.0
+    largest = max(noise + first, default=0.0)
     return {
         "pages": len(same),
         "equal": len(same) - len(margins),
         "same_tokens_median": statistics.median(same),
+        "first_token": {"median": statistics.median(first), "largest": max(first)} if first else None,
         "noise": {
             "median": statistics.median(noise),
             "p99": noise[int(len(noise) * 0.99)],
-            "largest": largest,
+            "largest": noise[-1],
         }
         if noise
         else None,
         "margin": {"median": statistics.median(known), "largest": max(known)} if known else None,
-        "beyond_noise": sum(margin is None or margin > 2 * largest for margin in margins),
+        "beyond_noise": sum(margin > 2 * largest for margin in known),
+        "unseen": len(margins) - len(known),
     }
 
 

@@ -159,8 +159,9 @@ def test_answers_that_part_within_rounding_are_told_from_those_that_part_beyond_
     found = agreement.agreement(agreement.from_json(json.loads(json.dumps(agreement.as_json(own)))), other)
     assert (found["pages"], found["equal"], found["same_tokens_median"]) == (4, 1, 1)
     assert found["noise"]["largest"] == pytest.approx(0.01)
+    assert found["first_token"] == {"median": pytest.approx(0.005), "largest": pytest.approx(0.01)}
     assert found["margin"]["largest"] == pytest.approx(2.0)
-    assert found["beyond_noise"] == 2
+    assert (found["beyond_noise"], found["unseen"]) == (1, 1)
 
 
 def test_pages_have_the_size_that_gives_six_tiles(tmp_path):
