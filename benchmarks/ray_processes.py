@@ -12,6 +12,8 @@ from benchmarks.process_name import process_name
 _REPLICA = re.compile(r"ray::ServeReplica:\w+:(\w+)")
 _ROLES = {
     "ray::ProxyActor": "proxy",
+    "ray::HAProxyManager": "proxy",
+    "haproxy": "proxy",
     "ray::ServeController": "controller",
     "raylet": "raylet",
     "gcs_server": "gcs",
