@@ -21,9 +21,7 @@ the last line is JSON:
 """
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from functools import partial
@@ -36,6 +34,7 @@ import pymupdf
 import ray
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
+from benchmarks.final_result import hand_out
 from benchmarks.plots import plot_bulk
 from benchmarks.process_watch import Sampler
 from benchmarks.waiting_engine import WaitingEngine, busy_share
@@ -162,11 +161,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         result = measure(arguments, Path(name))
     ray.shutdown()
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "bulk.json").write_text(json.dumps(result, indent=1) + "\n")
-        plot_bulk(result, arguments.out / "bulk.png")
-    sys.stdout.write(json.dumps(result) + "\n")
+    hand_out(result, arguments.out, "bulk", plot_bulk)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ processor time they say what a page costs while others are read beside it. The l
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.final_result import hand_out
 from benchmarks.plots import plot_embedded
 from benchmarks.reading.drawn_pages import SEED, generated
 from deployments.model.embedded.engine import EmbeddedEngine
@@ -106,11 +106,7 @@ def main() -> None:
         "dpi": options.dpi,
         "rows": rows,
     }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "embedded.json").write_text(json.dumps(report, indent=1) + "\n")
-        plot_embedded(report, options.out / "embedded.png")
-    print(json.dumps(report))
+    hand_out(report, options.out, "embedded", plot_embedded)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ busy machine too, by the clock only on an idle one. The last line is JSON.
 
 import argparse
 import io
-import json
 import multiprocessing
 import os
 import random
@@ -28,6 +27,7 @@ import PIL
 import pymupdf
 from PIL import Image, ImageOps
 
+from benchmarks.final_result import hand_out
 from benchmarks.plots import plot_preprocess
 from deployments.preprocess.documents import Document
 from deployments.preprocess.settings import DocumentLimits, ViewSettings
@@ -210,11 +210,7 @@ def main() -> None:
         "pymupdf": pymupdf.VersionBind,
         "pages": {name: {key: round(value, 2) for key, value in row.items()} for name, row in rows.items()},
     }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "preprocess.json").write_text(json.dumps(report, indent=1) + "\n")
-        plot_preprocess(report, options.out / "preprocess.png")
-    print(json.dumps(report))
+    hand_out(report, options.out, "preprocess", plot_preprocess)
 
 
 if __name__ == "__main__":

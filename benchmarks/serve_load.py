@@ -19,7 +19,6 @@ line is JSON.
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import socket
@@ -40,6 +39,7 @@ import ray
 from ray import serve
 
 from benchmarks.empty_serve import ROUTE, empty_app
+from benchmarks.final_result import hand_out
 from benchmarks.instant_engine import InstantEngine
 from benchmarks.plots import plot_serve_load
 from benchmarks.ray_processes import Usage, usage
@@ -385,11 +385,7 @@ def main() -> None:
         "empty": empty,
         "open_loop": random_arrivals,
     }
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{options.name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        plot_serve_load(result, options.out / f"{options.name}.png")
-    print(json.dumps(result))
+    hand_out(result, options.out, options.name, plot_serve_load)
 
 
 if __name__ == "__main__":

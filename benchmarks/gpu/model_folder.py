@@ -1,4 +1,4 @@
-"""A DeepSeek-OCR-2 folder with its configuration and tokenizer, and no weights: for `load_format="dummy"`."""
+"""A DeepSeek-OCR-2 folder with its configuration and tokenizer; `random_weights` adds weights."""
 
 import importlib.resources
 import json
