@@ -170,11 +170,17 @@ def test_a_bad_model_folder_is_said_in_a_sentence(client, address, model_folder,
 
 
 def cores():
-    """Core processes of engines below this process's Ray."""
+    """Core processes of engines below this process's Ray.
+
+    By their place: the title that a core gives itself does not always take.
+    """
     found = []
     for process in psutil.Process(os.getpid()).children(recursive=True):
         try:
-            if "EngineCore" in " ".join(process.cmdline()) or "EngineCore" in process.name():
+            parent = process.parent()
+            if parent is None or "ServeReplica:dsocr:Model" not in " ".join(parent.cmdline()):
+                continue
+            if "resource_tracker" not in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
