@@ -22,6 +22,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentRes
 
 from deployments.errors import EngineUnavailable, OcrError, QueueFull, StageLost
 from deployments.postprocess.deployment import PostprocessDeployment
+from deployments.preprocess.deployment import HeldDocument, StoredDocument
 from deployments.types import (
     DocumentInfo,
     Generation,
@@ -36,9 +37,6 @@ from serve_app.near_inspection import NearInspection
 CARRIED_BYTES = 64 * 2**10
 """A document of at most so many bytes goes along with each call. Ray puts what has more than 100 kB into the
 object store itself, for each call anew."""
-
-HeldDocument = bytes | ray.ObjectRef[bytes]
-"""A document, or where it is in the object store."""
 
 
 @dataclass(slots=True)
@@ -75,7 +73,7 @@ class GraphStages:
 
     async def hold(self, document: bytes) -> HeldDocument:
         """Put a large document into the object store, where it stays until the reference is dropped."""
-        return document if len(document) <= CARRIED_BYTES else ray.put(document)
+        return document if len(document) <= CARRIED_BYTES else StoredDocument(ray.put(document))
 
     async def inspect(self, document: HeldDocument) -> DocumentInfo:
         """Return what a document is."""

@@ -102,7 +102,7 @@ def sized(
                 max_replicas=preprocess_replicas,
                 num_cpus=1 if engine == "vllm" else 0,
                 num_gpus=0,
-                max_ongoing_requests=8,
+                max_ongoing_requests=32,
                 target_ongoing_requests=2,
             ),
         ),

@@ -4,10 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import ray
+from ray.exceptions import GetTimeoutError, ObjectLostError
 from ray.util.metrics import Histogram
 
+from deployments.errors import StageLost
 from deployments.preprocess.kept_documents import KEPT_S
 from deployments.preprocess.preparation import Preparation
 from deployments.types import DocumentInfo, PagePicture, PageRequest, PreparedPage
@@ -20,7 +24,36 @@ THREADS = 4
 """Pages in the making at once: while the sandbox draws one, others are tiled. Further calls wait here without
 pixels, since Serve's router, which would wait instead, asks for a place again and again."""
 
+FETCHED_WITHIN_S = 60.0
+"""For a document of at most some hundred megabytes, from another node's memory or its disk."""
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document in Ray's object store.
+
+    As an argument of its own, Ray would fetch the bytes for each call that waits; so they come when their
+    turn has come.
+    """
+
+    reference: ray.ObjectRef[bytes]
+
+    def fetch(self) -> bytes:
+        """Return the bytes; blocks the thread.
+
+        Raises:
+            StageLost: they are gone with the process or the node that had them, or don't come.
+        """
+        try:
+            return ray.get(self.reference, timeout=FETCHED_WITHIN_S)
+        except (ObjectLostError, GetTimeoutError) as error:
+            raise StageLost("The document was lost on its way to a worker; send it again.") from error
+
+
+HeldDocument = bytes | StoredDocument
+"""A document, or where it is in the object store."""
 
 
 class PreprocessDeployment:
@@ -34,25 +67,29 @@ class PreprocessDeployment:
         self._closing: asyncio.TimerHandle | None = None
         self._seconds = Histogram("dsocr_preprocess_seconds", "Seconds of a page.", PAGE_BOUNDARIES)
 
-    async def inspect(self, document: bytes) -> DocumentInfo:
+    async def inspect(self, document: HeldDocument) -> DocumentInfo:
         """Return what a document is."""
-        return await self._done(self._preprocessor.inspect, document)
+        return await self._done(document, self._preprocessor.inspect)
 
-    async def prepare(self, document: bytes, index: int, request: PageRequest) -> PreparedPage:
+    async def prepare(self, document: HeldDocument, index: int, request: PageRequest) -> PreparedPage:
         """Return one page, drawn, and as the engine takes it."""
         began = time.monotonic()
-        page = await self._done(self._preprocessor.prepare, document, index, request)
+        page = await self._done(document, self._preprocessor.prepare, index, request)
         self._seconds.observe(time.monotonic() - began)
         return page
 
-    async def picture(self, document: bytes, index: int, dpi: int, side: int) -> PagePicture:
+    async def picture(self, document: HeldDocument, index: int, dpi: int, side: int) -> PagePicture:
         """Return one page to look at."""
-        return await self._done(self._preprocessor.picture, document, index, dpi, side)
+        return await self._done(document, self._preprocessor.picture, index, dpi, side)
 
-    async def _done(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def _done(self, document: HeldDocument, work: Callable[..., T], *arguments: Any) -> T:
         """Return what a thread makes of it, and see to it that what it leaves open is closed later."""
+
+        def done() -> T:
+            return work(document.fetch() if isinstance(document, StoredDocument) else document, *arguments)
+
         loop = asyncio.get_running_loop()
-        future = self._threads.submit(work, *arguments)
+        future = self._threads.submit(done)
         # Even where nobody waits for its end any more.
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._close_later, loop))
         return await asyncio.wrap_future(future)

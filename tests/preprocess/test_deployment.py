@@ -3,13 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pymupdf
 import pytest
+from ray.exceptions import GetTimeoutError, ObjectLostError
 
+from deployments.errors import StageLost
 from deployments.preprocess import deployment as module
-from deployments.preprocess.deployment import THREADS, PreprocessDeployment
+from deployments.preprocess.deployment import THREADS, PreprocessDeployment, StoredDocument
 from deployments.preprocess.preparation import Preparation
 from deployments.preprocess.preprocessor import Preprocessor
 from deployments.types import EngineInput, PageRequest
@@ -79,3 +81,52 @@ def test_a_book_is_closed_when_no_page_of_it_comes_any_more(
 
     asyncio.run(run())
     assert not preparation.preprocessor()._kept._kept
+
+
+def test_documents_in_the_object_store_are_fetched_when_their_turn_comes(
+    preparation: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Any] = []
+    under_way, go = threading.Semaphore(0), threading.Event()
+
+    def get(reference: Any, timeout: float) -> bytes:
+        fetched.append(reference)
+        return b"%d" % reference
+
+    def prepare(_: Any, document: bytes, index: int, __: PageRequest) -> bool:
+        under_way.release()
+        assert go.wait(60)
+        return document == b"%d" % index
+
+    monkeypatch.setattr(module.ray, "get", get)
+    monkeypatch.setattr(Preprocessor, "prepare", prepare)
+
+    async def run() -> list[Any]:
+        stage = Stage(preparation)
+        calls = [
+            asyncio.ensure_future(stage.prepare(StoredDocument(cast(Any, index)), index, PageRequest()))
+            for index in range(3 * THREADS)
+        ]
+        for _ in range(THREADS):
+            assert await asyncio.to_thread(under_way.acquire, timeout=60)
+        assert len(fetched) == THREADS, "the others wait without their documents"
+        go.set()
+        return await asyncio.gather(*calls)
+
+    assert all(asyncio.run(run()))
+
+
+@pytest.mark.parametrize("error", [ObjectLostError("0" * 56, None, ""), GetTimeoutError("slow")])
+def test_a_document_that_is_lost_on_its_way_is_a_stage_lost(
+    error: Exception, preparation: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_: Any, timeout: float) -> bytes:
+        raise error
+
+    monkeypatch.setattr(module.ray, "get", get)
+
+    async def run() -> None:
+        with pytest.raises(StageLost):
+            await Stage(preparation).inspect(StoredDocument(cast(Any, 0)))
+
+    asyncio.run(run())
