@@ -58,7 +58,7 @@ ELSEWHERE = {"controller", "gcs", "agents", "jobrunner", "other"}
 """Processes that no page goes through: what they use, they use at any load."""
 
 IDLE_S = 10.0
-STAGE_ROUNDS = 25
+STAGE_ROUNDS = 60
 WORDS = ("harbour", "ship", "tide", "the", "of", "lamp", "quay", "bell", "and", "pilot", "fog", "channel")
 
 
@@ -353,7 +353,9 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            address, settings = start(), deploy(folder)
+            address = start()
+            admitted = max(2 * max(options.concurrent), options.pages)  # what is refused would cost less
+            settings = deploy(folder, api={"max_concurrent_requests": admitted})
             serve.run(empty_app(), name="empty", route_prefix=ROUTE)
             stages = stages_ms(page, settings)
             for load in loads:

@@ -22,6 +22,10 @@ from serve_app.settings import ScalingSettings, Settings, StageScaling
 PREPROCESS_REPLICAS_PER_GPU = 6
 """Twice the cores that 20 pages a second need."""
 
+PREPROCESS_CALLS = 256
+"""That a replica takes at once, four of which it works on. The others cost it little (see `StoredDocument`);
+in Serve's router, which asks for a place again and again, they would wait in vain beside an idle replica."""
+
 INGRESS_REPLICAS_PER_GPU = 4
 """One process answers a few dozen small documents a second; a GPU reads two dozen pages."""
 
@@ -102,7 +106,7 @@ def sized(
                 max_replicas=preprocess_replicas,
                 num_cpus=1 if engine == "vllm" else 0,
                 num_gpus=0,
-                max_ongoing_requests=32,
+                max_ongoing_requests=PREPROCESS_CALLS,
                 target_ongoing_requests=2,
             ),
         ),
