@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 _LEFT_OUT = ("all",)
 
+_SEEN_MS = 2.0
+"""Processes that use less a page are drawn together."""
+
 
 def plot_quality(result: dict[str, Any], target: Path) -> None:
     """Draw each reader's characters wrong and cells right for each kind of document, with intervals."""
@@ -58,19 +61,25 @@ def plot_serve_load(result: dict[str, Any], target: Path) -> None:
         f"{row['concurrent']}" if row["document_pages"] == 1 else f"{row['document_pages']} pages"
         for row in loops
     ]
-    roles = sorted({role for row in loops for role in row["cpu_ms_by_role"]})
+    spent = [row["cpu_ms_by_role"] for row in loops]
+    roles = sorted({role for row in spent for role, value in row.items() if value >= _SEEN_MS})
+    rest = [sum(value for role, value in row.items() if role not in roles) for row in spent]
     floor = [0.0] * len(loops)
-    for role in roles:
-        values = [row["cpu_ms_by_role"].get(role, 0.0) for row in loops]
+    for role in [*roles, "the rest"]:
+        values = rest if role == "the rest" else [row.get(role, 0.0) for row in spent]
         left.bar(names, values, bottom=floor, label=role)
         floor = [low + value for low, value in zip(floor, values, strict=True)]
     left.axhline(
         result["stages_cpu_ms"], color="black", linestyle="--", linewidth=1, label="the stages alone"
     )
     left.set(title="processor time of a page", xlabel="requests under way", ylabel="ms")
-    left.legend(fontsize=7)
+    left.set_ylim(top=1.35 * max(floor))
+    left.legend(fontsize=7, ncols=3, loc="upper center")
+    single = [row for row in loops if row["document_pages"] == 1]
     for cut in ("p50_ms", "p95_ms", "p99_ms"):
-        right.plot(names, [row[cut] for row in loops], marker="o", label=cut)
+        right.plot(
+            [str(row["concurrent"]) for row in single], [row[cut] for row in single], marker="o", label=cut
+        )
     right.set(title=f"latency ({result['machine']})", xlabel="requests under way", ylabel="ms", yscale="log")
     right.grid(linewidth=0.3)
     right.legend(fontsize=8)
