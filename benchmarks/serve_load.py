@@ -272,6 +272,7 @@ def deploy(
     folder: str,
     create: Callable[[], Engine] = InstantEngine,
     model_places: int | None = None,
+    preprocess_places: int | None = None,
     **given: dict[str, Any],
 ) -> Settings:
     """Deploy the graph, of one replica each; called again, it replaces the graph.
@@ -280,11 +281,13 @@ def deploy(
         folder: for jobs.
         create: makes the engine double.
         model_places: pages that the Model replica takes at once.
+        preprocess_places: calls that the Preprocess replica takes at once; None is the product's own number.
         given: other settings.
     """
     one = {"min_replicas": 1, "max_replicas": 1}
     scaling = dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one)
     scaling["model"] = {**one, "max_ongoing_requests": model_places}
+    scaling["preprocess"] = {**one, "max_ongoing_requests": preprocess_places}
     settings = load_settings({"jobs": {"directory": folder}, "scaling": scaling, **given})
     serve.run(build_app(settings, Resources(cpus=4, gpus=0), create), name="dsocr")
     return settings
@@ -337,6 +340,7 @@ def main() -> None:
     parser.add_argument(
         "--rates", type=float, nargs="*", default=[0.25, 0.5, 0.8], help="shares of the best rate"
     )
+    parser.add_argument("--preprocess-places", type=int, help="calls that Preprocess takes at once")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--name", default="serve_load")
     options = parser.parse_args()
@@ -355,7 +359,11 @@ def main() -> None:
         try:
             address = start()
             admitted = max(2 * max(options.concurrent), options.pages)  # what is refused would cost less
-            settings = deploy(folder, api={"max_concurrent_requests": admitted})
+            settings = deploy(
+                folder,
+                preprocess_places=options.preprocess_places,
+                api={"max_concurrent_requests": admitted},
+            )
             serve.run(empty_app(), name="empty", route_prefix=ROUTE)
             stages = stages_ms(page, settings)
             for load in loads:

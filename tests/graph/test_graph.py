@@ -1,15 +1,18 @@
 """The whole graph: real HTTP, real Ray Serve, all stages but the engine."""
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pymupdf
 import pytest
 from ray import serve
 
+from serve_app.graph_stages import CARRIED_BYTES
 from tests.fuzz.service import fuzz_service
 
 pytestmark = pytest.mark.ray
@@ -39,6 +42,18 @@ def test_pages_come_back_in_order_with_their_own_sizes_and_boxes(client: httpx.C
         assert title["top_left_x"] == pytest.approx(page["dimensions"]["width"] * 100 / 999, abs=1)
         assert page["images"][0]["image_base64"]
         assert page["images"][0]["id"] in page["markdown"]
+
+
+def test_a_document_too_large_to_go_along_with_its_calls_is_read_the_same(
+    client: httpx.Client, pdf: bytes
+) -> None:
+    with pymupdf.open(stream=pdf) as document:
+        document.embfile_add("noise", random.Random(1).randbytes(2 * CARRIED_BYTES))
+        large = document.tobytes()
+    assert len(pdf) <= CARRIED_BYTES < len(large)
+    small_reply, large_reply = (ocr(client, each).json()["pages"] for each in (pdf, large))
+    assert [page["markdown"] for page in large_reply] == [page["markdown"] for page in small_reply]
+    assert len(large_reply) == 3
 
 
 def test_a_failed_page_leaves_the_others_whole(client: httpx.Client, pdf: bytes) -> None:
