@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
 from deployments.errors import EngineUnavailable
 from serve_app.sizing import Resources
@@ -58,6 +59,12 @@ def kill_processes() -> None:
     node: Any = ray._private.worker._global_node
     if node is not None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def silence_workers() -> None:
+    """Stop printing here what workers print; their log files have it. Until Ray is connected anew."""
+    # Ray has no public way to stop it once it is connected; this is what its own disconnecting does.
+    global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
 
 
 def cluster_resources() -> Resources:

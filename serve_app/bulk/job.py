@@ -37,7 +37,7 @@ from serve_app.bulk.quarantine import Ledger
 from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.store import Store
-from serve_app.cluster import cluster_resources, connected
+from serve_app.cluster import cluster_resources, connected, silence_workers
 from serve_app.formats import ResultFormat
 from serve_app.settings import ScalingSettings, Settings
 from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, engine_threads, sized
@@ -118,7 +118,7 @@ def _run(
     # Ray ends idle processes above one a CPU after a second; on a small machine a job's tasks would then
     # start one after another, at a second or two of CPU time each. Counts where this job starts Ray.
     os.environ.setdefault("RAY_num_workers_soft_limit", str(RESIDENT_WORKERS))
-    with connected(), stopped_by_sigterm():
+    with connected(), stopped_by_signals():
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
@@ -148,17 +148,24 @@ def _run(
 
 
 @contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, which `ray job stop` sends, as Ctrl-C; Ray's own handler would end without a word."""
+def stopped_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C, and at SIGTERM, which `ray job stop` sends.
+
+    Ray's own handler of SIGTERM would end without a word. What workers say from then on is of their own end,
+    in which one that is closing a document may print a traceback: it stays in their logs.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        silence_workers()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _asked(options: JobOptions, settings: Settings, choice: EngineChoice, manifest: pa.Table) -> record.Asked:

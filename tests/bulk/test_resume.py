@@ -1,8 +1,10 @@
 """Jobs whose processes are killed: nothing is lost, nothing is twice, little is read again."""
 
+import os
 import random
 import signal
 import subprocess
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -114,3 +116,38 @@ def test_an_interrupted_job_says_how_to_go_on_and_does(tmp_path: Path, number: i
     assert driver.wait(120) == 1, "two documents can't be read, which counts with --strict"
     assert "documents  8: 6 whole, 0 in part, 2 not" in (tmp_path / "driver.out").read_text()
     assert dict(said(out)) == expected
+
+
+AFTER_THE_SIGNAL = """
+import signal, sys, threading
+import ray
+from ray._private.ray_logging import global_worker_stdstream_dispatcher as arriving
+from serve_app.bulk.job import stopped_by_signals
+from serve_app.cluster import connected
+
+def said(words):
+    there = threading.Event()
+    arriving.add_handler(words, lambda data: words in str(data["lines"]) and there.set())
+    ray.get(ray.remote(lambda: print(words)).remote())
+    assert there.wait(60)
+
+with connected(), stopped_by_signals():
+    said("at work")
+    try:
+        signal.raise_signal(int(sys.argv[1]))
+    except KeyboardInterrupt:
+        said("at its end")
+"""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_what_workers_say_of_their_end_is_not_shown(number: int) -> None:
+    """One that Ray ended while it closed a document used to leave its traceback on the user's screen."""
+    command = [sys.executable, "-c", AFTER_THE_SIGNAL, str(int(number))]
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)  # noqa: S603
+    shown = ended.stdout + ended.stderr
+    assert "at work" in shown
+    assert "at its end" not in shown
