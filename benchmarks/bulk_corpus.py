@@ -52,10 +52,11 @@ def broken(rng: random.Random, number: int) -> bytes | None:
     """Return a document that can't be read, one kind after another; None stands for no file."""
     locked = pymupdf.open()
     locked.new_page()
-    kinds = [
+    aes: Any = pymupdf.PDF_ENCRYPT_AES_256  # type: ignore[attr-defined]  # pymupdf makes its constants at import
+    kinds: list[bytes | None] = [
         b"",
         text_pdf(rng, 1)[:200],
-        locked.tobytes(encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="secret"),
+        locked.tobytes(encryption=aes, user_pw="secret"),
         b"no document at all",
         None,
     ]

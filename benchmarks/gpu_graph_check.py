@@ -62,7 +62,7 @@ class Check:
         self._out: Path = options.out
         self._gpu = first_gpu()
         self._watch = Watch(os.getpid())
-        self._client: Client | None = None
+        self._ready: Client | None = None
         self._step: asyncio.Task[None] | None = None
         self.found: dict[str, Any] = {
             **hardware(self._gpu, options.commit),
@@ -88,7 +88,7 @@ class Check:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._cut)  # Ray has its own
         limits = {"pages": 100, "streams": 60, "leaving": 60, "kill": 300, "throughput": 300}
         for name in o.steps.split(","):
-            if self._client is None:
+            if self._ready is None:
                 self.found[name] = {"error": "skipped: the graph did not start"}
             elif self._left() < 5:
                 self.found[name] = {"error": "skipped: no time was left"}
@@ -147,7 +147,14 @@ class Check:
             found[f"{attempt}_s"] = round(outcome.done - outcome.sent, 2)
             found[attempt] = f"{outcome.status} {outcome.code}"
         found["gpu_memory_gb"] = self._memory_gb()
-        self._client = client
+        self._ready = client
+
+    @property
+    def _client(self) -> Client:
+        """The client of a graph that has started; no other step is taken."""
+        if self._ready is None:
+            raise RuntimeError("the graph did not start")
+        return self._ready
 
     async def _pages(self, found: dict[str, Any]) -> None:
         o = self._options
@@ -179,8 +186,8 @@ class Check:
     async def _stop(self, found: dict[str, Any]) -> None:
         """Shut the graph and Ray down, and see what is left of them."""
         found["gpu_memory_gb_before"] = self._memory_gb()
-        if self._client is not None:
-            await self._client.close()
+        if self._ready is not None:
+            await self._ready.close()
         began = time.monotonic()
         if ray.is_initialized():
             await _within(30, asyncio.to_thread(serve.shutdown), found, "serve")

@@ -18,7 +18,7 @@ def patient_start(patience_s: float = PATIENCE_S) -> Iterator[None]:
     Ray gives its own processes 30 seconds to start, which can't be set and can be too little on a machine at
     full load. Trying again would leave processes of the first time behind, so it is made to wait longer.
     """
-    look = services.get_node
+    look: Any = services.get_node
 
     def patient(*arguments: Any, **named: Any) -> Any:
         deadline = time.monotonic() + patience_s

@@ -63,7 +63,7 @@ def look() -> Sample:
     return Sample(
         time.time(),
         time.process_time(),
-        below.cpu_seconds["raylet"] + below.cpu_seconds["gcs"],
+        below.cpu_seconds.get("raylet", 0) + below.cpu_seconds.get("gcs", 0),
         mine / 2**20,
         (mine + below.memory_bytes) / 2**20,
         below.largest_worker_bytes / 2**20,

@@ -1,7 +1,8 @@
 """What the processes of a Ray that this process started use: processor time by role, and memory."""
 
 import re
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ class Usage:
         largest_worker_bytes: of the largest of Ray's workers.
     """
 
-    cpu_seconds: Counter[str] = field(default_factory=Counter)
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
     memory_bytes: int = 0
     largest_worker_bytes: int = 0
 
@@ -47,7 +48,7 @@ class Usage:
 
 def usage() -> Usage:
     """Count the processes below this one; it itself is left out."""
-    cpu: Counter[str] = Counter()
+    cpu: defaultdict[str, float] = defaultdict(float)
     memory = largest_worker = 0
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error), process.oneshot():

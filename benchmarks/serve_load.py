@@ -284,7 +284,7 @@ def deploy(
         preprocess_places: calls that the Preprocess replica takes at once; None is the product's own number.
         given: other settings.
     """
-    one = {"min_replicas": 1, "max_replicas": 1}
+    one: dict[str, int | None] = {"min_replicas": 1, "max_replicas": 1}
     scaling = dict.fromkeys(("ingress", "preprocess", "model", "postprocess"), one)
     scaling["model"] = {**one, "max_ongoing_requests": model_places}
     scaling["preprocess"] = {**one, "max_ongoing_requests": preprocess_places}

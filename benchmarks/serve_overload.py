@@ -148,8 +148,8 @@ class Streams:
         """Read one stream to its end."""
         deltas = heartbeats = 0
         text, event, result, longest = "", "", "broke off", 0.0
-        sent = {"files": {"file": ("a.pdf", document)}, "data": {"dpi": "72", "stream": "true"}}
-        async with http.stream("POST", "/v1/ocr", **sent) as reply:
+        files, data = {"file": ("a.pdf", document)}, {"dpi": "72", "stream": "true"}
+        async with http.stream("POST", "/v1/ocr", files=files, data=data) as reply:
             if reply.status_code != 200:
                 self.ended[str(reply.status_code)] += 1
                 return

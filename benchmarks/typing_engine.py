@@ -27,7 +27,8 @@ class TypingEngine:
     takes: ClassVar[EngineInput] = EngineInput.PAGE
 
     def __init__(self, slots: int, latency: float) -> None:
-        self.model, self.revision = "typing", None
+        self.model = "typing"
+        self.revision: str | None = None
         self._slots = asyncio.Semaphore(slots)
         self._together = asyncio.Barrier(slots)
         self._latency = latency

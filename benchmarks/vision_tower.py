@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -248,7 +249,7 @@ def linears(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], Any
             randomise(layer)
             x = torch.randn(tokens, inputs, device=bench.device, dtype=bench.dtype)
             scale = 2 * tokens * inputs * outputs / 1e9
-            ms = bench.milliseconds(lambda layer=layer, x=x: layer(x))
+            ms = bench.milliseconds(partial(layer, x))
             found[name] = [ms, round(scale / ms)]
             exact = layer(x[:256])
             torch._dynamo.reset()
@@ -256,7 +257,7 @@ def linears(bench: Bench, config: VisionConfig, tokens: int) -> Callable[[], Any
                 layer.to_fp8()
                 compile_forward(layer, bench.backend)
                 error = round(deviation(layer(x[:256]), exact), 4)
-                ms = bench.milliseconds(lambda layer=layer, x=x: layer(x))
+                ms = bench.milliseconds(partial(layer, x))
                 found[name] += [ms, round(scale / ms), error]
             except Exception as error:
                 found[name].append(f"{type(error).__name__}: {error}"[:200])
@@ -302,9 +303,9 @@ def tower_times(
                     if options.cuda_graphs and not bench.rehearse:
                         tower._encode(pixels)
                         run = tower._capture(pixels)
-                        ms = bench.milliseconds(lambda run=run, pixels=pixels: run(pixels), 0.4)
+                        ms = bench.milliseconds(partial(run, pixels), 0.4)
                     else:
-                        ms = bench.milliseconds(lambda pixels=pixels: tower._encode(pixels), 0.4)
+                        ms = bench.milliseconds(partial(tower._encode, pixels), 0.4)
                     found[f"{size} of {side}"] = ms
                     each[side] = min(each.get(side, 1e9), ms / size)
                     if breakdown and size == sizes[0]:
@@ -366,8 +367,9 @@ def best(
     for kind in kinds:
         times = [results.get(f"{prefix} {kind}@{side}") for side in sides]
         times = [t["ms"] if isinstance(t, dict) else t for t in times]
-        if all(isinstance(t, float) for t in times):
-            total[kind] = sum(w * t for w, t in zip(weights, times, strict=True))
+        timed = [t for t in times if isinstance(t, float)]
+        if len(timed) == len(sides):
+            total[kind] = sum(w * t for w, t in zip(weights, timed, strict=True))
     return min(total, key=total.__getitem__, default=kinds[0])
 
 

@@ -18,7 +18,8 @@ class WaitingEngine:
     takes: ClassVar[EngineInput] = EngineInput.PAGE
 
     def __init__(self, slots: int, latency: float, log: str) -> None:
-        self.model, self.revision = "waiting", None
+        self.model = "waiting"
+        self.revision: str | None = None
         self._slots = asyncio.Semaphore(slots)
         self._latency = latency
         self._log = Path(log)

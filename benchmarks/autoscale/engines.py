@@ -8,6 +8,7 @@ pages at once answered in 19.2 s (`graph_check_first_start_h200`), is what the m
 (`tests/benchmarks/test_autoscaling.py`).
 """
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class EngineTimes:
         """Draw the steps of a page."""
         if self.spread is None:
             return self.tokens * dice.uniform(0.5, 1.5)
-        drawn = dice.lognormvariate(0, self.spread) * self.tokens / 2.718281828 ** (self.spread**2 / 2)
+        drawn = dice.lognormvariate(0, self.spread) * self.tokens / math.exp(self.spread**2 / 2)
         return min(drawn, self.longest)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from ray.serve import autoscaling_policy
+from ray.serve._private.common import DeploymentID
 from ray.serve.autoscaling_policy import _apply_autoscaling_config, replica_queue_length_autoscaling_policy
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
@@ -191,7 +192,7 @@ class Simulation:
         """Let Serve's policy decide, and start or drain replicas."""
         ready, config = self._ready(), self._config
         context = AutoscalingContext(
-            deployment_id=None,
+            deployment_id=DeploymentID("Model", "dsocr"),
             deployment_name="Model",
             app_name="dsocr",
             current_num_replicas=len(ready),

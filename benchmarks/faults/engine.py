@@ -26,7 +26,8 @@ class SteadyEngine:
     takes: ClassVar[EngineInput] = EngineInput.PAGE
 
     def __init__(self, slots: int, latency: float, orders: str) -> None:
-        self.model, self.revision = "steady", None
+        self.model = "steady"
+        self.revision: str | None = None
         self._slots = asyncio.Semaphore(slots)
         self._latency = latency
         self._orders = Path(orders)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psutil
@@ -63,7 +64,7 @@ class Faults:
     def kinds(self) -> dict[str, Callable[[], None]]:
         """Return every kind of fault, and how it is made."""
         kinds: dict[str, Callable[[], None]] = {
-            f"kill a replica of {stage}": lambda stage=stage: self._kill(f"ray::ServeReplica:dsocr:{stage}")
+            f"kill a replica of {stage}": partial(self._kill, f"ray::ServeReplica:dsocr:{stage}")
             for stage in STAGES
         }
         return kinds | {

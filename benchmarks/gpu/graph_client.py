@@ -121,8 +121,8 @@ class Client:
             return Outcome(sent, time.time(), reply.status_code, _code(reply.content))
         body = reply.json()
         page = body["pages"][0]
-        if error := page.get("error"):
-            return Outcome(sent, time.time(), 200, error["code"])
+        if fault := page.get("error"):
+            return Outcome(sent, time.time(), 200, fault["code"])
         return Outcome(sent, time.time(), 200, page["finish_reason"], body["usage_info"]["output_tokens"])
 
     def _request(self, prompt: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What is asked of the running graph, step by step. Each step fills in a dictionary as it goes."""
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,20 +8,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ray.serve.handle import DeploymentHandle
 
 from benchmarks.gpu.asked_engine import engines, last_count, steps
+from benchmarks.gpu.cores import engine_cores
 from benchmarks.gpu.graph_client import Client, Outcome
 from benchmarks.gpu.lengths import UnderWay, page_lengths, pages_under_way
 from benchmarks.gpu.load import Answer, Load, closed_loop, figures
 from benchmarks.gpu.spec import Phase
 from benchmarks.gpu.watch import Watch
-from benchmarks.process_name import process_name
 
 Found = dict[str, Any]
 
-CORE = "VLLM::EngineCore"
 PAUSE_S = 0.5
 """Between a refusal and the next page."""
 
@@ -132,7 +129,7 @@ async def kill(found: Found, client: Client, out: Path, count: int, tokens: int)
         count: of pages under way; every second one is a stream.
         tokens: of their answers.
     """
-    core = _cores()[0]
+    core = engine_cores()[0]
     engine = engines(out)[-1]
     ways = [client.stream if number % 2 else client.page for number in range(count)]
     under_way = [asyncio.create_task(way(tokens)) for way in ways]
@@ -162,7 +159,7 @@ async def kill(found: Found, client: Client, out: Path, count: int, tokens: int)
         found["in_flight_streams"] = _counted(outcomes[1::2])
         found["in_flight_answered"] = sum(one.answered for one in outcomes)
         found["in_flight_ended_after_s"] = _spread([one.done - killed for one in outcomes])
-        found["new_core"] = [process.pid for process in _cores()] != [core.pid]
+        found["new_core"] = [process.pid for process in engine_cores()] != [core.pid]
     finally:
         watching.cancel()
         ended = [task.result() for task in under_way if task.done() and not task.cancelled()]
@@ -230,20 +227,8 @@ async def throughput(
         "settle_s": round(phase.settle_s, 1),
         "window_s": round(phase.window_s, 1),
     }
-    found |= figures(answered, sum(lengths) / len(lengths), steps(engine)) | watch.figures(load.window)
+    found |= figures(answered, phase, lengths, steps(engine)) | watch.figures(load.window)
     found["engine_idle_after_all_left_s"] = await _engine_idle(engine, stopped, 5)
-
-
-def _cores() -> list[psutil.Process]:
-    """Return the engine cores among the processes that this one started."""
-    found = []
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        try:
-            if (process_name(process) or "").startswith(CORE):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
 
 
 def _said(outcome: Outcome) -> str:

@@ -43,7 +43,7 @@ class EnginePlan:
     def lengths(self) -> list[int]:
         """Return the answers' lengths."""
         longest = self.settings.max_model_len - PROMPT_TOKENS - 1
-        lengths = page_lengths(20_000, self.mean_tokens, self.seed, longest).tolist()
+        lengths: list[int] = page_lengths(20_000, self.mean_tokens, self.seed, longest).tolist()
         if not self.primed:
             return lengths
         first = pages_under_way(self.settings.max_num_seqs, self.mean_tokens, self.seed, longest)

@@ -60,6 +60,7 @@ class MeasuredEngine(VllmEngine):
     async def answer(self, page: PreparedPage, length: int) -> list[Choice]:
         """Return the first tokens of a page's answer, the likeliest each time, without the no-repeat rule."""
         options = GenerationOptions(max_tokens=length, stream=False, ngram_size=0)
+        assert page.views is not None  # noqa: S101 - for the type checker; pages are prepared for this engine
         params = self._sampling(options, len(page.views.token_ids))
         params.logprobs = LIKELIEST
         choices: list[Choice] = []

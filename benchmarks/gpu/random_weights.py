@@ -53,7 +53,8 @@ def add_weights(
     generator = torch.Generator(device).manual_seed(seed)
     shapes = sorted(_shapes(config).items())
     shards = [shapes[first : first + shard_tensors] for first in range(0, len(shapes), shard_tensors)]
-    weight_map, size = {}, 0
+    weight_map: dict[str, str] = {}
+    size = 0
     for index, shard in enumerate(shards):
         name = f"model-{index + 1:05}-of-{len(shards):06}.safetensors"
         weights = {

@@ -159,7 +159,7 @@ def _commit() -> str | None:
 def _headline(result: dict[str, Any]) -> str:
     """Say in a line how a run went."""
     if error := result.get("error"):
-        return error
+        return str(error)
     return ", ".join(
         f"{label} {phase['steady']['pages_per_s']} pages/s" for label, phase in result["phases"].items()
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from benchmarks.reading.drawn_tables import Rules, draw_table, plan_table
 from benchmarks.reading.scanning import as_picture, scanned, turned
-from benchmarks.reading.sheet import Family, Sheet
+from benchmarks.reading.sheet import Align, Family, Sheet
 from benchmarks.reading.truth import TruthPage
 from benchmarks.reading.vocabulary import Writer
 from deployments.types import BlockType
@@ -48,7 +49,7 @@ def prose(rng: random.Random, name: str, kind: str, language: str = "english") -
     while y < _BOTTOM - 150:
         if rng.random() < 0.35:
             y = sheet.heading(writer.heading(), _LEFT, y + 8, _RIGHT, size + 3) + 6
-        align = rng.choice(("justify", "left"))
+        align: Align = rng.choice(("justify", "left"))
         text = writer.paragraph(rng.randint(3, 5))
         y = sheet.text(text, _LEFT, y, _RIGHT, size, indent=indent, align=align) + (3 if indent else 10)
     return sheet.finish(name, kind)
@@ -212,8 +213,8 @@ def _formula(latex: str) -> tuple[bytes, float, float]:
 
     buffer = io.BytesIO()
     math_to_image(f"${latex}$", buffer, prop=FontProperties(size=12), dpi=288, format="png")
-    picture = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_UNCHANGED)
-    tall, wide = picture.shape[:2]
+    with Image.open(buffer) as picture:
+        wide, tall = picture.size
     return buffer.getvalue(), wide / 4, tall / 4
 
 

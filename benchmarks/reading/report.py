@@ -61,7 +61,7 @@ def worst_pages(scores: Sequence[PageScore], count: int) -> list[PageScore]:
     """Return the pages that were read worst, by the worst of their scores; at most three of a kind."""
     ordered = sorted(scores, key=_badness, reverse=True)
     seen: dict[str, int] = {}
-    chosen = []
+    chosen: list[PageScore] = []
     for score in ordered:
         kind = score.page.kind
         seen[kind] = seen.get(kind, 0) + 1

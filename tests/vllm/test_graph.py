@@ -1,14 +1,12 @@
 """The vllm engine behind the whole Serve graph: HTTP, Ray, vLLM's CPU build, a tiny random model."""
 
 import json
-import os
 import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import psutil
 import pymupdf
 import pytest
 
@@ -17,6 +15,7 @@ pytest.importorskip("vllm")
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from benchmarks.gpu.cores import engine_cores
 from serve_app.graph import build_app
 from serve_app.settings import load_settings
 from serve_app.sizing import Resources
@@ -143,14 +142,14 @@ def test_a_client_that_leaves_frees_its_place(client):
 
 def test_an_engine_whose_core_is_killed_is_replaced(client):
     files, data = {"file": ("page.pdf", pdf(), "application/pdf")}, {"stream": "true"}
-    (core,) = cores()
+    (core,) = engine_cores()
     with client.stream("POST", "/v1/ocr", files=files, data=data) as reply:
         lines = reply.iter_lines()
         next(line for line in lines if line.startswith("event: page.delta"))
         core.send_signal(signal.SIGKILL)
         rest = "\n".join(lines)
     assert "engine_unavailable" in rest or "event: page.done" in rest, "an error in words, or read once more"
-    wait_for(lambda: cores() and cores() != [core] and client.get("/readyz").status_code == 200)
+    wait_for(lambda: engine_cores() not in ([], [core]) and client.get("/readyz").status_code == 200)
     wait_for(lambda: read(client, pdf()).status_code == 200)
 
 
@@ -167,24 +166,6 @@ def test_a_bad_model_folder_is_said_in_a_sentence(client, address, model_folder,
     serve.delete("broken")
     assert "config.json is missing" in said
     assert read(client, pdf()).status_code == 200, "the service beside it goes on"
-
-
-def cores():
-    """Core processes of engines below this process's Ray.
-
-    By their place: the title that a core gives itself does not always take.
-    """
-    found = []
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        try:
-            parent = process.parent()
-            if parent is None or "ServeReplica:dsocr:Model" not in " ".join(parent.cmdline()):
-                continue
-            if "resource_tracker" not in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
 
 
 def wait_for(true):
