@@ -20,7 +20,7 @@
     ├── NoResult                    409  the job has not ended, or was cancelled
     ├── QueueFull                   429  try later
     │   └── RateLimited                  one caller sends more than its share
-    ├── EngineUnavailable           503  not started yet, or died; try later
+    ├── EngineUnavailable           503  not started yet, died or stopping; try later
     ├── StageLost                   503  a replica died under this request; worth one more try
     ├── GenerationFailed            500  the engine failed on this page
     │   └── FatalPage                    … and died of it, each time
@@ -187,7 +187,7 @@ class RateLimited(QueueFull):
 
 
 class EngineUnavailable(OcrError):
-    """No engine is ready: it is starting, or it died and is being replaced."""
+    """No engine is ready: it is starting, or it died and is being replaced, or the service is stopping."""
 
     code = "engine_unavailable"
     status = 503

@@ -22,6 +22,7 @@ from deployments.preprocess.deployment import PreprocessDeployment
 from deployments.preprocess.preparation import Preparation
 from serve_app.api.app import create_app
 from serve_app.api.authentication import check_protection
+from serve_app.api.door import Door
 from serve_app.api.jobs import JobService
 from serve_app.autoscaling import EngineLoad
 from serve_app.cluster import cluster_resources
@@ -74,6 +75,11 @@ class IngressDeployment:
         self._stages = GraphStages(preprocess, model, postprocess, NearInspection(preparation))
         self._jobs = GraphJobs(jobs)
         self._counts = PageMetrics("requests", engine_places(settings.model, choice.name))
+        self._door = Door()
+
+    def close_door(self) -> int:
+        """Let no more work in; returns how many requests are under way. Idempotent."""
+        return self._door.close()
 
     def check_health(self) -> None:
         """Show Serve that this process answers, and keep its gauges alive."""
@@ -94,6 +100,7 @@ class IngressDeployment:
             home="ui/" if wanted(self._settings.ui) else "docs",
             observer=RequestMetrics(),
             metrics_text=ClusterMetrics(),
+            door=self._door,
         )
         if self._settings.tracing.endpoint is not None:
             start_tracing(self._settings.tracing)
@@ -196,7 +203,7 @@ def _job_runner(num_cpus: float) -> Deployment:
     """Return the one replica that owns all jobs; its requests are short, or wait for progress."""
     options: dict[str, Any] = {
         "name": "JobRunner",
-        "num_replicas": 1,
+        "autoscaling_config": {"min_replicas": 1, "max_replicas": 1},
         "max_ongoing_requests": 2_000,
         "max_queued_requests": 2_000,
         "graceful_shutdown_timeout_s": 10,

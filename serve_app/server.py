@@ -5,11 +5,16 @@ import os
 import signal
 import socket
 import threading
-from typing import NoReturn
+import time
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.config import HTTPOptions, ProxyLocation
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 
 from deployments.errors import ConfigurationError
@@ -21,15 +26,25 @@ from serve_app.settings import HttpSettings, Settings
 from serve_app.ui.application import UI_APP_NAME, UI_ROUTE, build_ui
 from serve_app.ui.presence import OFF, wanted
 
+logger = logging.getLogger(__name__)
+
 WATCH_S = 1.0
 """Between two looks at Ray's processes."""
+
+CLOSING_S = 0.2
+"""Between two looks at what is under way at the end."""
+
+ANSWERED_WITHIN_S = 10.0
+"""How long the ingress may take to say what is under way."""
 
 LOST = 70
 """Exit status where Ray itself was lost: EX_SOFTWARE of sysexits.h."""
 
 
 def run_server(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then drain and stop; exit with status 70 should Ray itself die.
+    """Serve until SIGINT or SIGTERM, answer what is under way and stop; a second signal stops at once.
+
+    Should Ray itself die, the process exits with status 70.
 
     Raises:
         ConfigurationError: the port is taken, the engine can't run here, or the service would be open to all.
@@ -38,17 +53,17 @@ def run_server(settings: Settings) -> None:
     check_protection(settings.api, host)
     page = wanted(settings.ui)
     _check_port(host, port)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop, at_once = threading.Event(), threading.Event()
+    _listen(stop, at_once)
     with connected():
+        _listen(stop, at_once)  # Ray has put a handler of its own in the place of SIGTERM's
         threading.Thread(target=_watch, args=(stop,), daemon=True, name="watch-ray").start()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         click.echo("dsocr: starting …", err=True)
         resources = cluster_resources()
         choice = choose_engine(settings.model, resources.gpus)
         start_serve(settings.http)
-        serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
+        ingress = serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
         if page:
             serve.run(build_ui(settings), name=UI_APP_NAME, route_prefix=UI_ROUTE)
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
@@ -57,6 +72,7 @@ def run_server(settings: Settings) -> None:
         click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
         stop.wait()
         click.echo("dsocr: stopping …", err=True)
+        _answer_what_is_under_way(ingress, settings.http.drain_s, at_once)
         serve.shutdown()
 
 
@@ -67,6 +83,47 @@ def start_serve(http: HttpSettings) -> None:
         http_options=HTTPOptions(host=http.host, port=http.port),
         logging_config=LoggingConfig(log_level=logging.WARNING),
     )
+
+
+def _listen(stop: threading.Event, at_once: threading.Event) -> None:
+    """Let the first SIGINT or SIGTERM set one event, and each further one the other too."""
+
+    def signalled(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            at_once.set()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signalled)
+
+
+def _answer_what_is_under_way(
+    ingress: DeploymentHandle[Any], limit_s: float, at_once: threading.Event
+) -> None:
+    """Let no more work in, and wait for what is under way; Serve's own shutdown would cut it off.
+
+    Args:
+        ingress: handle of the deployment.
+        limit_s: longest wait.
+        at_once: ends the wait.
+    """
+    deadline = time.monotonic() + limit_s
+    said = False
+    while True:
+        try:
+            # Each time anew: a replica that was about to start must be told too.
+            under_way = sum(ingress.broadcast("close_door").results(timeout_s=ANSWERED_WITHIN_S))
+        except (RayError, RayServeException, TimeoutError) as error:
+            logger.warning("the ingress can't be asked what is under way: %s", error)
+            return
+        if not under_way:
+            return
+        if not said:
+            click.echo(f"dsocr: requests under way: {under_way}; a second signal cuts them off", err=True)
+            said = True
+        if at_once.wait(min(CLOSING_S, max(deadline - time.monotonic(), 0))) or time.monotonic() >= deadline:
+            click.echo(f"dsocr: requests cut off: {under_way}", err=True)
+            return
 
 
 def _watch(stop: threading.Event) -> None:

@@ -46,6 +46,9 @@ class HttpSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    drain_s: float = Field(
+        120, ge=0, description="Longest wait of `dsocr serve` for requests under way, once it is to stop."
+    )
 
 
 class ScalingSettings(BaseModel):

@@ -27,6 +27,7 @@ from deployments.types import (
     Table,
 )
 from serve_app.api.app import create_app
+from serve_app.api.door import Door
 from serve_app.api.jobs import JobService
 from serve_app.api.settings import ApiSettings
 from serve_app.reading import PLAIN_WRITING, PageDelta, PageDone, PageEvent, PageFailed, Reader, Writing
@@ -188,11 +189,13 @@ def make_app(
     jobs: JobService | None = None,
     *,
     host: str = "127.0.0.1",
+    door: Door | None = None,
     **settings: Any,
 ) -> FastAPI:
     # The keys of whoever runs the tests are no part of them.
     given = {"keys_file": "/nonexistent/keys", **settings}
-    return create_app(reader, ApiSettings.model_validate(given), status or FakeStatus(), jobs, host=host)
+    interface = ApiSettings.model_validate(given)
+    return create_app(reader, interface, status or FakeStatus(), jobs, host=host, door=door)
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

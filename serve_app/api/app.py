@@ -11,6 +11,7 @@ from serve_app.api import chat, errors, exporting, metrics, openapi, pictures, r
 from serve_app.api.admission import Admission
 from serve_app.api.authentication import Authentication
 from serve_app.api.caller_limits import CallerLimits
+from serve_app.api.door import Door, Doorkeeper
 from serve_app.api.jobs import JobService
 from serve_app.api.jobs import router as job_routes
 from serve_app.api.request_log import RequestLog
@@ -41,6 +42,7 @@ def create_app(
     fetcher: Fetcher | None = None,
     observer: metrics.RequestObserver | None = None,
     metrics_text: metrics.MetricsText | None = None,
+    door: Door | None = None,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -54,6 +56,7 @@ def create_app(
         fetcher: of documents at addresses; None makes the one that the settings mean.
         observer: counts requests.
         metrics_text: what `/metrics` shows; None leaves the route out.
+        door: through which requests come; None leaves it open.
 
     Raises:
         ConfigurationError: the file of API keys can't be read.
@@ -95,5 +98,6 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     app.add_middleware(Authentication, settings=settings, host=host)
+    app.add_middleware(Doorkeeper, door=door or Door(), retry_after_s=settings.unavailable_retry_s)
     app.add_middleware(RequestLog, failure=errors.internal_failure, observer=observer)
     return app

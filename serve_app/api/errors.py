@@ -149,6 +149,8 @@ async def send_error(error: OcrError, scope: Scope, receive: Receive, send: Send
     """Answer a request before it has come to the routes."""
     note(scope, error=error.code)
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     await _response(error.status, error_reply(error), headers)(scope, receive, send)
 
 

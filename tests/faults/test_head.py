@@ -1,13 +1,8 @@
 """`dsocr serve` whose Ray dies: it ends at once, and the next one on its port goes on with the jobs."""
 
 import os
-import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,43 +11,11 @@ import pymupdf
 import pytest
 
 from serve_app.server import LOST
+from tests.served import free_port, serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 PAGES = 6
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A service that is ready, started again should it end before, as a supervisor does."""
-    code = "from serve_app.cli import main; main()"
-    command = [sys.executable, "-c", code, "serve", "--engine", "embedded", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command
-    deadline = time.monotonic() + 240
-    try:
-        while not ready(port):
-            assert time.monotonic() < deadline
-            if process.poll() is not None:
-                process = subprocess.Popen(command, env=environment)  # noqa: S603 - as above
-            time.sleep(0.5)
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(120)
-
-
-def ready(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def family(process: subprocess.Popen[bytes], name: str) -> psutil.Process:
