@@ -420,6 +420,39 @@ def test_a_caption_of_two_lines_under_prose_is_no_part_of_the_table(engine: Embe
     assert "Measure Meanwhile" in tables[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("unruled tables", "11/unruled tables/0"),  # three rows, which the layout model takes for text
+        ("unruled tables", "13/unruled tables/4"),  # its last column is cut off
+        ("unruled tables", "12/unruled tables/2"),  # the caption's last word stands in its box
+        ("unruled tables", "21/unruled tables/4"),  # two of its columns are taken for a figure
+    ],
+)
+def test_tables_without_rules_are_whole(engine: EmbeddedEngine, kind: str, seed: str) -> None:
+    page = KINDS[kind](random.Random(seed), kind, kind)
+    text = read(engine, drawn(page, 144)).text
+    found = [cells(table) for table in re.findall(r"<table>.*?</table>", text)]
+    wanted = [block.text.replace("–", "-") for block in page.blocks if block.type is BlockType.TABLE]
+    assert found == [cells(table) for table in wanted]
+
+
+@pytest.mark.parametrize("seed", ["14/ruled tables, spans/2", "14/half-ruled tables, spans/1"])
+def test_a_line_of_a_paragraph_is_no_running_head_and_no_heading(engine: EmbeddedEngine, seed: str) -> None:
+    kind = seed.split("/")[1]
+    page = KINDS[kind](random.Random(seed), kind, kind)
+    found = blocks(read(engine, drawn(page, 144)).text)
+    paragraphs = [letters(content) for label, _, content in found if label != "table"]
+    wanted = [letters(block.text) for block in page.blocks if block.type is BlockType.TEXT]
+    assert [text for text in wanted if text not in paragraphs] == []
+    assert {label for label, _, _ in found} <= {"text", "table", "table_caption"}
+
+
+def letters(text: str) -> str:
+    """A text without what the recogniser takes for something like it, such as quotation marks."""
+    return "".join(filter(str.isalnum, text))
+
+
 def test_a_formula_alone_is_no_heading(engine: EmbeddedEngine) -> None:
     sheet = Sheet()
     sheet.text((40, 40, 380, 140), WORDS, align=3)

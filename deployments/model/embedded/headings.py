@@ -46,7 +46,10 @@ def is_heading(part: Part, body: Body) -> bool:
         return False
     if part.label == "title" or part.height >= 1.3 * body.height:
         return True
-    bold = body.weight > 0 and part.rows[0].weight > 1.3 * body.weight
+    row = part.rows[0]
+    # A word without tall letters stands in a lower box, of which its strokes are a larger part.
+    heavier = row.weight * row.height > 1.15 * body.weight * body.height
+    bold = body.weight > 0 and heavier and row.weight > 1.3 * body.weight
     return bold and len(part.rows) == 1 and width(part.box) < 0.8 * body.width
 
 

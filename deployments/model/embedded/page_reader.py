@@ -22,6 +22,7 @@ from deployments.model.embedded.prompts import Form, Wish
 from deployments.model.embedded.rows import Row
 from deployments.model.embedded.settings import EmbeddedSettings
 from deployments.model.embedded.skew import Straightening, enlargement, skew_angle, straighten
+from deployments.model.embedded.table_extents import fitted, missed_tables
 from deployments.model.embedded.table_reader import read_table
 from deployments.model.embedded.tabular import is_columnar, with_tables, without_caption, without_prose
 from deployments.model.embedded.text_blocks import TextBlock, is_table_caption, text_blocks
@@ -127,6 +128,10 @@ class PageReader:
             return
         regions = self._layout.find(page.image) if self._layout and lines else []
         regions = without_prose(with_tables(regions, lines, page.ink), lines, page.ink)
+        regions = fitted(regions, lines, page.ink)
+        regions += missed_tables(
+            regions, lines, lambda line: is_table_caption(self._lines.read(page.image, line).text)
+        )
         page.check()
         regions += find_pictures(page.image, [line.box for line in lines], regions)
         parts = parts_of(

@@ -9,7 +9,7 @@ from deployments.model.embedded.geometry import height, overlap_x, overlap_y, sh
 from deployments.model.embedded.lines import TextLine
 from deployments.model.embedded.reading_order import reading_order
 from deployments.model.embedded.regions import Region, tidy_regions
-from deployments.model.embedded.rows import Group, Row, groups_of, rows_of
+from deployments.model.embedded.rows import Group, Row, groups_of, rows_of, with_likely_labels
 from deployments.types import Box
 
 PartKind = Literal["text", "table", "image", "equation", "header", "footer", "aside_text"]
@@ -81,7 +81,7 @@ def parts_of(
             parts.append(Part("equation", union([region.box, *(row.box for row in rows)]), tuple(rows)))
         taken = {id(line) for line in inside}
         free = [line for line in free if id(line) not in taken]
-    groups = groups_of(rows_of(free, known, is_dotted, stroke))
+    groups = groups_of(with_likely_labels(rows_of(free, known, is_dotted, stroke)))
     parts += [Part(_place(group, groups, page), group.box, group.rows, label=group.label) for group in groups]
     parts = [parts[index] for index in reading_order([part.box for part in parts])]
     parts += [Part("aside_text", line.box, (Row((line,)),)) for line in asides]

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deployments.model.embedded.geometry import height, overlap_x, overlap_y, share_inside, union, width
@@ -115,6 +115,32 @@ def rows_of(
         box = union(piece.box for piece in pieces)
         rows.append(Row(pieces, label, is_entry, stroke(box) / height(box)))
     return rows
+
+
+def with_likely_labels(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows, those that can't be what the layout model calls them labelled as the text above them.
+
+    A running head does not stand right below text, and the last line of a paragraph or caption is part of it.
+
+    Args:
+        rows: of one page, in any order.
+    """
+    found = []
+    for row in rows:
+        above = [
+            other
+            for other in rows
+            if _rise(row.box, other.box) > 0.5 * row.height
+            and row.box.y1 - other.box.y2 <= row.height
+            and overlap_x(row.box, other.box) > 0
+        ]
+        upper = max(above, key=lambda other: other.box.y2, default=None)
+        belongs = upper is not None and (
+            (row.label == "header" and upper.label in _GENERIC)
+            or (upper.label not in _NARROW and _runs_on(upper, row))
+        )
+        found.append(replace(row, label=upper.label) if upper is not None and belongs else row)
+    return found
 
 
 def groups_of(rows: Sequence[Row]) -> list[Group]:
@@ -262,6 +288,21 @@ def _usual_leading(
 
 def _leading(upper: Row, lower: Row) -> float:
     return _rise(lower.box, upper.box) / max(1.0, (upper.height + lower.height) / 2)
+
+
+def _runs_on(upper: Row, lower: Row) -> bool:
+    """Tell a paragraph's last line by the one above it: as heavy, as far left, close and longer.
+
+    A last line without tall letters is found a quarter lower than others.
+    """
+    sizes = sorted((upper.height, lower.height))
+    return (
+        abs(upper.box.x1 - lower.box.x1) < lower.height
+        and width(lower.box) < 0.7 * width(upper.box)
+        and sizes[1] < 1.4 * sizes[0]
+        and lower.weight * lower.height <= 1.15 * upper.weight * upper.height
+        and _leading(upper, lower) < 1.5
+    )
 
 
 def _continues(upper: Row, lower: Row, leading: float) -> bool:

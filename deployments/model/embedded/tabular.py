@@ -14,7 +14,10 @@ from deployments.model.embedded.regions import Region
 from deployments.model.embedded.tables import column_borders, text_rows
 from deployments.types import Box
 
-_OTHER_INK = 0.12  # of a figure's ink that is neither text nor a rule: more, and it is a drawing
+_OTHER_INK = (
+    0.12  # of a figure's ink that is neither text nor a rule: more, and text in columns is a drawing's
+)
+_NO_INK = 0.03  # of it: no more, and text of any shape is no drawing's
 _WIDE = 0.4  # of a table's width: where half of the pieces are wider, columns hold prose
 
 
@@ -28,19 +31,25 @@ class Captioned:
 
 
 def with_tables(regions: Sequence[Region], lines: Sequence[TextLine], ink: Ink) -> list[Region]:
-    """Return the regions, those figures as tables that hold nothing but text in aligned columns.
+    """Return the regions without figures that hold nothing but text: as tables where it stands in columns.
 
     Args:
         regions: of the layout model.
         lines: of the page.
         ink: of the page.
     """
-    return [
-        replace(region, label="table")
-        if region.label == "figure" and _is_table(region.box, lines, ink)
-        else region
-        for region in regions
-    ]
+    found = []
+    for region in regions:
+        if region.label == "figure":
+            inside = [line for line in lines if share_inside(line.box, region.box) > 0.5]
+            other = _other_ink(region.box, lines, ink) if inside else 1.0
+            if other <= _OTHER_INK and is_columnar(inside):
+                found.append(replace(region, label="table"))
+                continue
+            if other <= _NO_INK:
+                continue
+        found.append(region)
+    return found
 
 
 def without_prose(regions: Sequence[Region], lines: Sequence[TextLine], ink: Ink) -> list[Region]:
@@ -109,10 +118,9 @@ def _is_prose(table: Box, lines: Sequence[TextLine], ink: Ink) -> bool:
     return all(end - start <= size for line in inside for start, end in blank_runs(ink, line.box))
 
 
-def _is_table(figure: Box, lines: Sequence[TextLine], ink: Ink) -> bool:
-    inside = [line for line in lines if share_inside(line.box, figure) > 0.5]
-    if not inside or not is_columnar(inside):
-        return False
+def _other_ink(figure: Box, lines: Sequence[TextLine], ink: Ink) -> float:
+    """Return which part of a figure's ink is neither a rule nor of a line, be the line only half in it."""
+    inside = [line for line in lines if share_inside(line.box, figure) > 0]
     size = statistics.median(line.height for line in inside)
     part = ink[figure.y1 : figure.y2, figure.x1 : figure.x2].copy()
     drawn = cv2.countNonZero(part)
@@ -120,4 +128,4 @@ def _is_table(figure: Box, lines: Sequence[TextLine], ink: Ink) -> bool:
     for box in (*(line.box for line in inside), *rules.horizontal, *rules.vertical):
         top, left = max(0, box.y1 - 2 - figure.y1), max(0, box.x1 - 2 - figure.x1)
         part[top : max(top, box.y2 + 2 - figure.y1), left : max(left, box.x2 + 2 - figure.x1)] = 0
-    return cv2.countNonZero(part) <= _OTHER_INK * drawn
+    return cv2.countNonZero(part) / max(drawn, 1)
