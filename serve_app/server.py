@@ -44,36 +44,48 @@ LOST = 70
 def run_server(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, answer what is under way and stop; a second signal stops at once.
 
-    Should Ray itself die, the process exits with status 70.
+    So does the first one while the service starts. Should Ray itself die, the process exits with status 70.
 
     Raises:
         ConfigurationError: the port is taken, the engine can't run here, or the service would be open to all.
     """
-    host, port = settings.http.host, settings.http.port
-    check_protection(settings.api, host)
-    page = wanted(settings.ui)
-    _check_port(host, port)
-    stop, at_once = threading.Event(), threading.Event()
-    _listen(stop, at_once)
+    check_protection(settings.api, settings.http.host)
+    _check_port(settings.http.host, settings.http.port)
+    signals, ended = _Signals(), threading.Event()
     with connected():
-        _listen(stop, at_once)  # Ray has put a handler of its own in the place of SIGTERM's
-        threading.Thread(target=_watch, args=(stop,), daemon=True, name="watch-ray").start()
+        signals.listen()  # not before: Ray puts a handler of its own in the place of SIGTERM's
+        threading.Thread(target=_watch, args=(ended,), daemon=True, name="watch-ray").start()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         click.echo("dsocr: starting …", err=True)
-        resources = cluster_resources()
-        choice = choose_engine(settings.model, resources.gpus)
-        start_serve(settings.http)
-        ingress = serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
-        if page:
-            serve.run(build_ui(settings), name=UI_APP_NAME, route_prefix=UI_ROUTE)
-        address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
-        click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
-        click.echo(f"dsocr: the page is at {address}/ui/" if page else f"dsocr: {OFF}")
-        click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
-        stop.wait()
+        try:
+            ingress = _start(settings)
+            signals.ready.set()
+        except KeyboardInterrupt:
+            click.echo("dsocr: stopping before it was ready …", err=True)
+            if "RAY_ADDRESS" in os.environ:  # a Ray of our own takes Serve along
+                serve.shutdown()
+            return
+        signals.stop.wait()
         click.echo("dsocr: stopping …", err=True)
-        _answer_what_is_under_way(ingress, settings.http.drain_s, at_once)
+        _answer_what_is_under_way(ingress, settings.http.drain_s, signals.at_once)
+        ended.set()
         serve.shutdown()
+
+
+def _start(settings: Settings) -> DeploymentHandle[Any]:
+    """Start the service and say where it is; returns the ingress."""
+    host, port, page = settings.http.host, settings.http.port, wanted(settings.ui)
+    resources = cluster_resources()
+    choice = choose_engine(settings.model, resources.gpus)
+    start_serve(settings.http)
+    ingress = serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
+    if page:
+        serve.run(build_ui(settings), name=UI_APP_NAME, route_prefix=UI_ROUTE)
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+    click.echo(f"dsocr: ready at {address} with the {choice.name} engine ({choice.reason})")
+    click.echo(f"dsocr: the page is at {address}/ui/" if page else f"dsocr: {OFF}")
+    click.echo(f"dsocr: try  curl -F file=@examples/harbour.pdf {address}/v1/ocr")
+    return ingress
 
 
 def start_serve(http: HttpSettings) -> None:
@@ -85,16 +97,26 @@ def start_serve(http: HttpSettings) -> None:
     )
 
 
-def _listen(stop: threading.Event, at_once: threading.Event) -> None:
-    """Let the first SIGINT or SIGTERM set one event, and each further one the other too."""
+class _Signals:
+    """What SIGINT and SIGTERM ask for: once the service is ready, to stop, and the second time, at once.
 
-    def signalled(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            at_once.set()
-        stop.set()
+    Before, they raise KeyboardInterrupt: an engine may take minutes to start, or never be ready.
+    """
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signalled)
+    def __init__(self) -> None:
+        self.ready, self.stop, self.at_once = threading.Event(), threading.Event(), threading.Event()
+
+    def listen(self) -> None:
+        """Take the place of other handlers."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if not self.ready.is_set():
+            raise KeyboardInterrupt
+        if self.stop.is_set():
+            self.at_once.set()
+        self.stop.set()
 
 
 def _answer_what_is_under_way(
@@ -126,9 +148,9 @@ def _answer_what_is_under_way(
             return
 
 
-def _watch(stop: threading.Event) -> None:
-    """Look after Ray's processes until told to stop, also while the service starts."""
-    while not stop.wait(WATCH_S):
+def _watch(ended: threading.Event) -> None:
+    """Look after Ray's processes until the service ends, also while it starts and while it drains."""
+    while not ended.wait(WATCH_S):
         if lost := lost_processes():
             _give_up(lost)
 

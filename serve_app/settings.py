@@ -7,6 +7,7 @@ wherever it stands. The tree is read at entry points only and handed on from the
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,13 +178,21 @@ def load_settings(overrides: dict[str, Any] | None = None) -> Settings:
         raise ConfigurationError(f"The settings can't be read: {error}") from error
 
 
+_SERVICE_LINK = re.compile(
+    r"\w+_SERVICE_HOST=|\w+_SERVICE_PORT(_\w+)?=|\w+_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|\w+_PORT=\w+://"
+)
+"""Variables that Kubernetes gives each pod for each service of its namespace, one named dsocr-… among them
+(https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)."""
+
+
 def _unknown_variables() -> Iterator[str]:
     """Yield variables with our prefix that no setting stands behind; pydantic-settings passes over these."""
-    for name in os.environ:
+    for name, value in os.environ.items():
         head = name.removeprefix(ENVIRONMENT_PREFIX).split("__")[0].lower()
         if (
             name.startswith(ENVIRONMENT_PREFIX)
             and name not in (FILE_VARIABLE, KEY_VARIABLE)
             and head not in Settings.model_fields
+            and not _SERVICE_LINK.match(f"{name}={value}")
         ):
             yield name

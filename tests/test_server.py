@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import httpx
 import pymupdf
 import pytest
 
-from tests.served import free_port, serving
+from tests.served import COMMAND, free_port, serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -53,6 +54,23 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
                 list(events)
         assert process.wait(60) == 0
     assert "requests cut off: 1" in (tmp_path / "log").read_text()
+
+
+def test_a_service_that_is_starting_stops(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        command = [*COMMAND, "--port", str(free_port())]
+        process = subprocess.Popen(command, env=environment(tmp_path), stdout=log, stderr=log)  # noqa: S603
+        try:
+            wait_until_said(tmp_path / "log", "starting")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            process.wait()
+    said = (tmp_path / "log").read_text()
+    assert "stopping before it was ready" in said
+    assert "ready at" not in said
+    assert "Traceback" not in said
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -31,6 +31,7 @@ def test_the_stronger_source_wins_and_the_weaker_fills_in(
         ({"views": {"base_size": 640}}, {}, "views.base_size .* must equal model.vllm.base_size"),
         ({}, {"DSOCR_HTTP__PROT": "1"}, "http.prot"),
         ({}, {"DSOCR_MODLE__ENGINE": "vllm"}, "DSOCR_MODLE__ENGINE"),
+        ({}, {"DSOCR_HTTP_PORT": "8001"}, "DSOCR_HTTP_PORT"),
         ({}, {"DSOCR_SETTINGS": "/nowhere.yaml"}, "/nowhere.yaml"),
     ],
 )
@@ -41,6 +42,20 @@ def test_a_key_or_value_that_cannot_be_is_named(
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=named):
         load_settings(overrides)
+
+
+def test_what_kubernetes_says_of_its_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_SERVE": "8000",
+        "PORT": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+    }.items():
+        monkeypatch.setenv(f"DSOCR_{name}", value)
+        monkeypatch.setenv(f"DSOCR_SERVE_SVC_{name}", value)
+    assert load_settings().http.port == 8000
 
 
 def test_a_settings_file_that_is_no_yaml_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,15 @@ def test_a_service_that_would_be_open_to_all_does_not_start(file: Path) -> None:
     check_protection(settings, "192.0.2.1")
 
 
+def test_a_service_does_not_start_with_a_damaged_file_of_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("alice is no hash\n")
+    for host in ("127.0.0.1", "192.0.2.1"):
+        with pytest.raises(ConfigurationError, match="Line 1"):
+            check_protection(ApiSettings(keys_file=file), host)
+    check_protection(ApiSettings(keys_file=file, authentication="off"), "127.0.0.1")
+
+
 def test_the_words_that_yaml_takes_for_booleans() -> None:
     assert ApiSettings.model_validate({"authentication": False}).authentication == "off"
     assert ApiSettings.model_validate({"authentication": True}).authentication == "on"

@@ -142,6 +142,11 @@ def test_the_service_settings_agree_with_the_pods() -> None:
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
+def test_no_pod_is_told_of_services_in_the_words_of_settings(name: str) -> None:
+    assert all(template["spec"]["enableServiceLinks"] is False for template in templates(read(name)))
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_ray_is_the_pinned_one(name: str) -> None:
     pinned = re.findall(r"^ray==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert [cluster(read(name))["rayVersion"]] == pinned

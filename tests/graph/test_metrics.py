@@ -124,6 +124,14 @@ def test_the_dashboard_and_the_alerts_ask_for_what_there_is(
         assert {matcher.name for matcher in selector.matchers.matchers} <= labels, place
 
 
+def test_no_engine_at_all_is_an_alert_too() -> None:
+    """A replica that was never healthy has no series, and the sum of none is not 0."""
+    expressions = dict(asked_for())
+    expression = expressions["DsocrNoEngine"]
+    assert " or vector(0)) == 0" in expression
+    assert 'reader="requests"' in expressions["DsocrDown"], "jobs are counted by another process"
+
+
 def test_pages_are_counted_by_outcome_and_key(metrics: Counts) -> None:
     assert metrics("ray_dsocr_pages_total", reader="requests", outcome="stop") == 8
     assert metrics("ray_dsocr_pages_total", reader="requests", outcome="error") == 1
