@@ -6,6 +6,8 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -51,29 +53,27 @@ def run_server(settings: Settings) -> None:
     """
     check_protection(settings.api, settings.http.host)
     _check_port(settings.http.host, settings.http.port)
-    signals, ended = _Signals(), threading.Event()
+    signals = _Signals()
     with connected():
         signals.listen()  # not before: Ray puts a handler of its own in the place of SIGTERM's
-        threading.Thread(target=_watch, args=(ended,), daemon=True, name="watch-ray").start()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        click.echo("dsocr: starting …", err=True)
         try:
-            ingress = _start(settings)
-            signals.ready.set()
+            with _watched_ray():
+                ingress = _start(settings)
+                signals.ready.set()
+                signals.stop.wait()
+                click.echo("dsocr: stopping …", err=True)
+                _answer_what_is_under_way(ingress, settings.http.drain_s, signals.at_once)
         except KeyboardInterrupt:
             click.echo("dsocr: stopping before it was ready …", err=True)
-            if "RAY_ADDRESS" in os.environ:  # a Ray of our own takes Serve along
-                serve.shutdown()
-            return
-        signals.stop.wait()
-        click.echo("dsocr: stopping …", err=True)
-        _answer_what_is_under_way(ingress, settings.http.drain_s, signals.at_once)
-        ended.set()
+            if "RAY_ADDRESS" not in os.environ:
+                return  # a Ray of our own takes Serve along
         serve.shutdown()
 
 
 def _start(settings: Settings) -> DeploymentHandle[Any]:
     """Start the service and say where it is; returns the ingress."""
+    click.echo("dsocr: starting …", err=True)
     host, port, page = settings.http.host, settings.http.port, wanted(settings.ui)
     resources = cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
@@ -148,11 +148,21 @@ def _answer_what_is_under_way(
             return
 
 
-def _watch(ended: threading.Event) -> None:
-    """Look after Ray's processes until the service ends, also while it starts and while it drains."""
-    while not ended.wait(WATCH_S):
-        if lost := lost_processes():
-            _give_up(lost)
+@contextmanager
+def _watched_ray() -> Iterator[None]:
+    """Look after Ray's processes while the service starts, serves and drains, not while Ray is shut down."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_S):
+            if lost := lost_processes():
+                _give_up(lost)
+
+    threading.Thread(target=watch, daemon=True, name="watch-ray").start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _give_up(lost: list[str]) -> NoReturn:
