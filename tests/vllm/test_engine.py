@@ -132,6 +132,11 @@ def test_no_ngram_repeats_and_nothing_else_changes(engine, loop):
     assert bound[broken[0]] != free[broken[0]]
 
 
+def test_weights_can_be_quantised_by_vllm_0_26(engine):
+    """It looks for what to quantise in the overrides, and refuses them where they are a function."""
+    assert isinstance(engine._llm.model_config.hf_overrides, dict)
+
+
 def test_closing_a_stream_frees_its_place(engine, loop):
     endless = GenerationOptions(ngram_size=2, ngram_window=8_000)
 

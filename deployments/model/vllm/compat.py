@@ -65,12 +65,6 @@ def plans_ahead(settings: VllmSettings) -> bool:
     return not on_cpu() if settings.async_scheduling is None else settings.async_scheduling
 
 
-def scheduler(settings: VllmSettings) -> str:
-    """The scheduler to name to vLLM."""
-    kind = "AsyncGroupScheduler" if plans_ahead(settings) else "GroupScheduler"
-    return f"deployments.model.vllm.scheduler.{kind}"
-
-
 def set_environment(settings: VllmSettings) -> None:
     """Set what vLLM and its processes read from the environment; what the user has set stays."""
     os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "1" if uses_runner_v2(settings) else "0"

@@ -28,7 +28,7 @@ from deployments.model.vllm.detokenize import TextStream
 from deployments.model.vllm.inputs import engine_input
 from deployments.model.vllm.ngram import ARG_SIZE, ARG_WINDOW
 from deployments.model.vllm.preflight import check, locate
-from deployments.model.vllm.scheduler import GROUP
+from deployments.model.vllm.scheduler import GROUP, scheduler_class
 from deployments.model.vllm.settings import VllmSettings
 from deployments.model.vllm.vision_config import VisionConfig
 from deployments.types import EngineInput, FinishReason, Generation, GenerationOptions, PreparedPage
@@ -81,6 +81,7 @@ class VllmEngine:
 
     def _arguments(self, folder: str) -> AsyncEngineArgs:
         settings = self._settings
+        plans_ahead = compat.plans_ahead(settings)
         return AsyncEngineArgs(
             model=folder,
             served_model_name=settings.model,
@@ -95,12 +96,12 @@ class VllmEngine:
             max_num_batched_tokens=settings.max_num_batched_tokens,
             tensor_parallel_size=settings.tensor_parallel_size,
             enforce_eager=settings.enforce_eager,
-            async_scheduling=compat.plans_ahead(settings),
-            scheduler_cls=compat.scheduler(settings),
+            async_scheduling=plans_ahead,
+            scheduler_cls=scheduler_class(plans_ahead),
             max_cudagraph_capture_size=None if settings.enforce_eager else settings.max_num_seqs,
             stream_interval=settings.stream_interval,
             additional_config={GROUP: settings.pages_read_together, **settings.additional_config},
-            hf_overrides=plugin.describe,
+            hf_overrides=plugin.HF_OVERRIDES,
             logits_processors=compat.processors(settings),
             generation_config="vllm",  # sampling is ours to say, not a file's
             limit_mm_per_prompt={"image": 1},

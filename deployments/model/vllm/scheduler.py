@@ -19,6 +19,8 @@ from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request
 
+import deployments.model.vllm.plugin  # noqa: F401 - goes to vLLM's processes with the scheduler's class
+
 GROUP = "pages_read_together"
 """Key of the group's size in `additional_config`."""
 
@@ -112,3 +114,8 @@ class GroupScheduler(InGroups):
 
 class AsyncGroupScheduler(InGroups, AsyncScheduler):
     """For steps that are planned while the one before runs."""
+
+
+def scheduler_class(plans_ahead: bool) -> type[InGroups]:
+    """The scheduler for one of both ways of planning steps."""
+    return AsyncGroupScheduler if plans_ahead else GroupScheduler
