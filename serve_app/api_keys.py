@@ -73,8 +73,11 @@ def new(file: Path, name: str) -> str:
     key = PREFIX + secrets.token_urlsafe(32)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # An editor, or whoever made a Secret of it, may have left the last line without an end.
+        before = file.read_bytes() if file.exists() else b""
+        end = "" if not before or before.endswith(b"\n") else "\n"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w") as stream:
-            stream.write(f"{name} sha256:{_digest(key)}\n")
+            stream.write(f"{end}{name} sha256:{_digest(key)}\n")
     except OSError as error:
         raise ConfigurationError(f"The file of API keys {file} can't be written: {error}.") from error
     return key
@@ -86,13 +89,13 @@ def revoke(file: Path, name: str) -> None:
     Raises:
         ConfigurationError: there is none of that name, or the file can't be written.
     """
-    keys = load(file)
-    if keys.pop(name, None) is None:
+    if name not in load(file):
         raise ConfigurationError(f"There is no key named {name}.")
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     try:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.writelines(f"{each} sha256:{digest}\n" for each, digest in keys.items())
+            stream.writelines(line for line in lines if line.split()[:1] != [name])
         fresh.replace(file)
     except OSError as error:
         with contextlib.suppress(OSError):

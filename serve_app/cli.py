@@ -18,7 +18,9 @@ engine_option = click.option(
 )
 
 merge_option = click.option(
-    "--merge", is_flag=True, help="In these files, join what page breaks cut, drop running heads."
+    "--merge",
+    is_flag=True,
+    help="In html and zip files, join what page breaks cut, drop running heads.",
 )
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
@@ -109,6 +111,10 @@ def convert(
     from serve_app.convert import run_convert
     from serve_app.formats import ResultFormat
 
+    if server is not None and engine is not None:
+        raise click.UsageError("--engine is for converting here: a service (--server) has its own engine.")
+    if options["merge"] and not {"html", "zip"}.intersection(exports):
+        raise click.UsageError("--merge is about the files of --export html and --export zip: ask for one.")
     settings = _settings(model={"engine": engine})
     formats = [ResultFormat(each) for each in dict.fromkeys(exports)]
     sys.exit(run_convert(files, out, server, settings, options, api_key, formats))
@@ -167,7 +173,7 @@ def doctor(server: str | None, api_key: str | None, seconds: float) -> None:
     if server is not None:
         from serve_app.server_doctor import examine
 
-        for sentence in examine(server.rstrip("/"), api_key, seconds):
+        for sentence in examine(server, api_key, seconds):
             click.echo(sentence)
         return
     from serve_app.doctor import report
@@ -243,5 +249,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli(arguments, standalone_mode=True)
     except OcrError as error:
+        click.echo(f"dsocr: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:  # a folder that can't be made, a disk that is full
         click.echo(f"dsocr: {error}", err=True)
         sys.exit(2)

@@ -10,7 +10,7 @@ import httpx
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.api.schemas import ErrorReply, OcrOptions, OcrPage, StreamDone, StreamStart
 from serve_app.converter import ConversionPart
-from serve_app.exchange import error_of, exchange, named_error
+from serve_app.exchange import error_of, exchange, named_error, service_address
 from serve_app.formats import ResultFormat
 
 ATTEMPTS = 6
@@ -36,10 +36,13 @@ class ServiceClient:
         address: of the service.
         api_key: where it wants one.
         sleep: waits.
+
+    Raises:
+        InvalidRequest: the address is none.
     """
 
     def __init__(self, address: str, *, api_key: str | None = None, sleep: Sleep = asyncio.sleep) -> None:
-        self._address = address.rstrip("/")
+        self._address = service_address(address)
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.AsyncClient(timeout=_TIMEOUT, headers=headers)
         self._sleep = sleep

@@ -30,7 +30,7 @@ def connected() -> Iterator[None]:
         yield
         return
     try:
-        if "RAY_ADDRESS" in os.environ:
+        if is_given():
             ray.init(logging_level=logging.WARNING)
         else:
             ray.init(
@@ -44,6 +44,11 @@ def connected() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def is_given() -> bool:
+    """Whether Ray is a cluster that `RAY_ADDRESS` names, which may grow, and not one of our own."""
+    return "RAY_ADDRESS" in os.environ
 
 
 def lost_processes() -> list[str]:

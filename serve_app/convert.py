@@ -1,8 +1,9 @@
 """`dsocr convert`: documents to folders of Markdown, figures and results."""
 
 import asyncio
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from deployments.errors import DocumentTooLarge, OcrError
+from deployments.preprocess.prompts import prompt_for
 from serve_app.api.errors import invalid_request
 from serve_app.api.schemas import OcrOptions, OcrPage, StreamDone, StreamStart
 from serve_app.client import ServiceClient
@@ -195,11 +197,23 @@ def run_convert(
         asked = OcrOptions.model_validate(
             {**given, "include_image_base64": True, "include_raw": bool(formats)}
         )
+        prompt_for(asked.task, asked.prompt)  # what is wrong with it is wrong for every file
     except ValidationError as error:
         raise invalid_request(error) from error
-    report = asyncio.run(_run(files, out, server, settings, asked, api_key, formats))
+    try:
+        report = asyncio.run(_until_stopped(_run(files, out, server, settings, asked, api_key, formats)))
+    except asyncio.CancelledError:
+        click.echo("dsocr: stopped; the documents that are finished stay", err=True)
+        return 128 + signal.SIGTERM
     click.echo(f"dsocr: {report}", err=True)
     return report.exit_code
+
+
+async def _until_stopped(work: Coroutine[Any, Any, ConversionReport]) -> ConversionReport:
+    """Do work that SIGTERM cancels, as Ctrl-C does without this, so that nothing half done is left."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _run(

@@ -29,8 +29,11 @@ def _findings(settings: Settings) -> Iterator[tuple[str, str]]:
         yield package, _version(package)
     choice = choose_engine(settings.model)
     yield "engine", f"{choice.name}: {choice.reason}"
+    obstacle = _vllm_obstacle(settings)
     if choice.name == "embedded":
-        yield "not vllm", _why_not_vllm(settings)
+        yield "not vllm", obstacle or "nothing stands in its way: set model.engine to vllm"
+    elif obstacle is not None:
+        yield "but", obstacle
     yield "listens on", f"{settings.http.host}:{settings.http.port}"
 
 
@@ -53,16 +56,18 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _why_not_vllm(settings: Settings) -> str:
+def _vllm_obstacle(settings: Settings) -> str | None:
     """Return what stands in the vLLM engine's way, as its own checks say it; nothing is fetched."""
     from deployments.model.vllm import compat, preflight
 
     folder = Path(settings.model.vllm.model)
     try:
         compat.installed()
+        if gpu_count() == 0 and not compat.on_cpu():
+            return "it needs an NVIDIA GPU, and none was found"
         if not folder.is_dir():
             return f"{folder} is no folder here; the first start would fetch it from the Hugging Face hub"
         preflight.check(settings.model.vllm, folder)
     except ConfigurationError as error:
         return str(error)
-    return "nothing stands in its way: set model.engine to vllm"
+    return None

@@ -6,8 +6,28 @@ from contextlib import contextmanager
 import httpx
 from pydantic import ValidationError
 
-from deployments.errors import EngineUnavailable, OcrError
+from deployments.errors import EngineUnavailable, InvalidRequest, OcrError
 from serve_app.api.schemas import ErrorReply
+
+
+def service_address(given: str) -> str:
+    """Return a service's address as requests are sent to it, without a slash at its end.
+
+    Raises:
+        InvalidRequest: it is none, or that of one of the service's routes.
+    """
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise InvalidRequest(f"{given} is no address of a service: {error}.", "server") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidRequest(
+            f"{given} is no address of a service; give one such as http://127.0.0.1:8000.", "server"
+        )
+    before, route, _ = given.rstrip("/").partition("/v1")
+    if route:
+        raise InvalidRequest(f"Give the service's address alone: {before}", "server")
+    return before
 
 
 @contextmanager
@@ -25,7 +45,7 @@ def exchange(address: str) -> Iterator[None]:
         yield
     except httpx.ConnectError as error:
         raise EngineUnavailable(f"No service answers at {address}; is it running?") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         raise EngineUnavailable(
             f"The exchange with {address} failed: {error or type(error).__name__}."
         ) from error

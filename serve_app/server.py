@@ -22,9 +22,10 @@ from ray.serve.schema import LoggingConfig
 from deployments.errors import ConfigurationError
 from deployments.model.selection import choose_engine
 from serve_app.api.authentication import check_protection
-from serve_app.cluster import cluster_resources, connected, kill_processes, lost_processes
+from serve_app.cluster import cluster_resources, connected, is_given, kill_processes, lost_processes
 from serve_app.graph import APP_NAME, build_app
 from serve_app.settings import HttpSettings, Settings
+from serve_app.sizing import check_fits
 from serve_app.ui.application import UI_APP_NAME, UI_ROUTE, build_ui
 from serve_app.ui.presence import OFF, wanted
 
@@ -66,7 +67,7 @@ def run_server(settings: Settings) -> None:
                 _answer_what_is_under_way(ingress, settings.http.drain_s, signals.at_once)
         except KeyboardInterrupt:
             click.echo("dsocr: stopping before it was ready …", err=True)
-            if "RAY_ADDRESS" not in os.environ:
+            if not is_given():
                 return  # a Ray of our own takes Serve along
         serve.shutdown()
 
@@ -77,6 +78,8 @@ def _start(settings: Settings) -> DeploymentHandle[Any]:
     host, port, page = settings.http.host, settings.http.port, wanted(settings.ui)
     resources = cluster_resources()
     choice = choose_engine(settings.model, resources.gpus)
+    if not is_given():
+        check_fits(settings.scaling, settings.model, choice.name, resources)
     start_serve(settings.http)
     ingress = serve.run(build_app(settings, resources), name=APP_NAME, route_prefix="/")
     if page:

@@ -7,7 +7,7 @@ import httpx
 
 from deployments.errors import EngineUnavailable, OcrError
 from serve_app.bottleneck import Interval, Reading, diagnose
-from serve_app.exchange import error_of
+from serve_app.exchange import error_of, service_address
 
 MAX_METRICS_BYTES = 2**28
 """Metrics of a thousand machines stay below it."""
@@ -25,8 +25,9 @@ def examine(
         sleep: waits.
 
     Raises:
-        OcrError: it does not answer, or not as this service does.
+        OcrError: it does not answer, or not as this service does, or its address is none.
     """
+    address = service_address(address)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     with httpx.Client(base_url=address, headers=headers, timeout=30) as http:
         try:
@@ -39,7 +40,7 @@ def examine(
             before, began = _reading(http), time.monotonic()
             sleep(seconds)
             after = _reading(http)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise EngineUnavailable(
                 f"No service answers at {address} ({error or type(error).__name__}); is it running?"
             ) from error

@@ -170,11 +170,14 @@ def load_settings(overrides: dict[str, Any] | None = None) -> Settings:
     if unknown:
         raise ConfigurationError(f"These environment variables name no setting: {', '.join(unknown)}.")
     try:
+        # The source of pydantic-settings takes what the file has for a mapping.
+        if file and not isinstance(yaml.safe_load(Path(file).read_bytes()) or {}, dict):
+            raise ConfigurationError(f"{file} has no settings: it must be a YAML mapping, such as `api: …`.")
         return Settings(**(overrides or {}))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigurationError(f"These settings can't be used: {faults}.") from error
-    except (yaml.YAMLError, SettingsError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, SettingsError) as error:
         raise ConfigurationError(f"The settings can't be read: {error}") from error
 
 

@@ -16,6 +16,7 @@ The rules, for the stages of one machine or of a cluster:
 import math
 from dataclasses import dataclass
 
+from deployments.errors import ConfigurationError
 from deployments.model.settings import EngineName, ModelSettings
 from serve_app.settings import ScalingSettings, Settings, StageScaling
 
@@ -115,6 +116,27 @@ def sized(
             scaling.postprocess, light | _open(max_ongoing_requests=32, target_ongoing_requests=8)
         ),
     )
+
+
+def check_fits(scaling: StageScaling, model: ModelSettings, engine: EngineName, resources: Resources) -> None:
+    """See that a machine, to which nothing is added, can hold an engine: Ray would wait for it for ever.
+
+    Args:
+        scaling: what the settings say.
+        model: settings of the model stage.
+        engine: that is to run.
+        resources: of the machine.
+
+    Raises:
+        ConfigurationError: it has too few GPUs.
+    """
+    wanted = sized(scaling, model, engine, resources).model.num_gpus or 0
+    if wanted > resources.gpus:
+        raise ConfigurationError(
+            f"The {engine} engine wants {wanted:g} NVIDIA GPU{'s' * (wanted > 1)}, and this machine has "
+            f"{resources.gpus or 'none'}. Leave the engine to `auto` or `embedded`, or name a cluster with "
+            "GPUs in RAY_ADDRESS."
+        )
 
 
 def roomy(settings: Settings, engine: EngineName) -> Settings:

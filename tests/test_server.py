@@ -73,6 +73,19 @@ def test_a_service_that_is_starting_stops(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_an_engine_that_the_machine_has_no_gpu_for_is_refused(tmp_path: Path) -> None:
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [*COMMAND[:-1], "vllm", "--port", str(free_port())],
+        env={**environment(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "wants 1 NVIDIA GPU, and this machine has none" in ended.stderr
+
+
 def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "DSOCR_JOBS__DIRECTORY": str(folder / "jobs")}
 

@@ -20,6 +20,17 @@ def test_the_stronger_source_wins_and_the_weaker_fills_in(
     assert (settings.limits.max_pages, settings.limits.max_bytes) == (7, 5)
 
 
+@pytest.mark.parametrize("content", [b"- a\n- b\n", b"\xff\xfeabc", b"a: [", b"word"])
+def test_a_file_that_is_none_of_settings(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_bytes(content)
+    monkeypatch.setenv("DSOCR_SETTINGS", str(file))
+    with pytest.raises(ConfigurationError, match=r"YAML mapping|can't be read"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("overrides", "environment", "named"),
     [

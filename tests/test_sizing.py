@@ -1,9 +1,12 @@
 """Replicas that the settings leave open follow the machine; those they name stay."""
 
+import pytest
+
+from deployments.errors import ConfigurationError
 from deployments.model.settings import ModelSettings
 from deployments.preprocess.deployment import THREADS
 from serve_app.settings import ScalingSettings, StageScaling, load_settings
-from serve_app.sizing import Resources, roomy, sized
+from serve_app.sizing import Resources, check_fits, roomy, sized
 
 
 def test_one_engine_a_gpu_and_more_pages_than_it_runs_at_once() -> None:
@@ -12,6 +15,16 @@ def test_one_engine_a_gpu_and_more_pages_than_it_runs_at_once() -> None:
     assert scaling.model.max_ongoing_requests is not None
     assert scaling.model.max_ongoing_requests > ModelSettings().vllm.max_num_seqs
     assert scaling.preprocess.max_replicas == 24
+
+
+def test_a_machine_without_the_gpus_of_an_engine_is_told_so() -> None:
+    """Ray would wait for them for ever."""
+    scaling, model = StageScaling(), ModelSettings.model_validate({"vllm": {"tensor_parallel_size": 2}})
+    check_fits(scaling, model, "vllm", Resources(cpus=8, gpus=2))
+    check_fits(scaling, model, "embedded", Resources(cpus=8, gpus=0))
+    for gpus in (0, 1):
+        with pytest.raises(ConfigurationError, match="wants 2 NVIDIA GPUs"):
+            check_fits(scaling, model, "vllm", Resources(cpus=8, gpus=gpus))
 
 
 def test_the_embedded_engine_fits_the_machine() -> None:

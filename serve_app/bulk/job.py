@@ -37,10 +37,10 @@ from serve_app.bulk.quarantine import Ledger
 from serve_app.bulk.report import make_report, write_report
 from serve_app.bulk.rows import error_row
 from serve_app.bulk.store import Store
-from serve_app.cluster import cluster_resources, connected, silence_workers
+from serve_app.cluster import cluster_resources, connected, is_given, silence_workers
 from serve_app.formats import ResultFormat
 from serve_app.settings import ScalingSettings, Settings
-from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, engine_threads, sized
+from serve_app.sizing import PREPROCESS_REPLICAS_PER_GPU, Resources, check_fits, engine_threads, sized
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +123,8 @@ def _run(
         choice = choose_engine(settings.model, resources.gpus)
         scaling = sized(settings.scaling, settings.model, choice.name, resources).model
         if create is None:
+            if not is_given():
+                check_fits(settings.scaling, settings.model, choice.name, resources)
             create = partial(create_engine, settings.model, choice.name, engine_threads(scaling))
         store = Store(options.out, record.TEMPORARY)
         record.claim(store, _asked(options, settings, choice, manifest), overwrite=options.overwrite)

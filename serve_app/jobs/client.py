@@ -13,7 +13,7 @@ from tqdm import tqdm
 from deployments.errors import EngineUnavailable
 from serve_app.api.schemas import OcrOptions
 from serve_app.client import form_fields
-from serve_app.exchange import error_of, exchange
+from serve_app.exchange import error_of, exchange, service_address
 from serve_app.formats import ResultFormat
 from serve_app.jobs.models import JobList, JobState, JobStatus
 
@@ -37,7 +37,7 @@ class JobsClient:
     def __init__(
         self, address: str, api_key: str | None = None, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._address = address.rstrip("/")
+        self._address = service_address(address)
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
         self._sleep = sleep

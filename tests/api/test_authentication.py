@@ -197,6 +197,16 @@ def test_a_file_that_is_none_of_keys(file: Path, text: str) -> None:
         api_keys.load(file)
 
 
+def test_a_file_that_somebody_edited_keeps_what_they_wrote(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text(f"# for the scanners\nalice sha256:{'0' * 64}")
+    bob = api_keys.new(file, "bob")
+    assert api_keys.find(api_keys.load(file), bob) == "bob"
+    api_keys.revoke(file, "alice")
+    assert list(api_keys.load(file)) == ["bob"]
+    assert file.read_text().startswith("# for the scanners\nbob ")
+
+
 def test_the_command(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSOCR_API__KEYS_FILE", str(file))
     run = CliRunner()
