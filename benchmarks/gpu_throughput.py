@@ -1,6 +1,6 @@
 """Pages a second on one GPU: the engine alone, the Serve graph, the bulk job, and vLLM as it comes.
 
-    python -m benchmarks.gpu_throughput                     every mode, in under ten minutes
+    python -m benchmarks.gpu_throughput                     every mode, in some twelve minutes
     python -m benchmarks.gpu_throughput --modes engine      one mode
     python -m benchmarks.gpu_throughput --sweep all         the engine, one setting changed at a time
 
@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
         "--sweep", help="comma-separated groups or variants of benchmarks/gpu/plan.py, or all"
     )
     parser.add_argument(
-        "--budget", type=float, default=590, help="seconds after which no further run is begun"
+        "--budget", type=float, default=900, help="seconds after which no further run is begun"
     )
     parser.add_argument("--commit", help="that is measured, where this is no checkout")
     parser.add_argument("--timeout", type=float, default=580, help="longest time of one run in seconds")

@@ -32,7 +32,7 @@ SHORT_PACES = {
     "graph": Pace(40, 20, drain=False),
     "bulk": Pace(20, 20, drain=True),
 }
-"""So that all modes, five starts of an engine among them, fit into ten minutes where caches are warm."""
+"""So that all modes, five starts of an engine among them, take some twelve minutes where caches are warm."""
 
 FEW_MODES = 2
 """More than so many modes go at the short pace."""

@@ -1,14 +1,16 @@
 """Random weights for a model folder, drawn so that they behave as a network and not as noise around zero.
 
     python -m benchmarks.gpu.random_weights FOLDER
+    python -m benchmarks.gpu.random_weights FOLDER --fp8      the same, rounded where fp8 holds them
 
 vLLM's own dummy weights are all within a thousandth of zero, norms included: every logit comes out the
 same, whatever the page, and all tokens choose the same experts. Weights whose products keep the size of what
 goes in, with norms of one, give answers that depend on the page and experts that all have work to do.
 """
 
+import argparse
 import json
-import sys
+import re
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -30,12 +32,18 @@ SHARD_TENSORS = 700
 """Tensors in one file: the published model's 2,707 become four files."""
 
 
+_HELD_IN_FP8 = re.compile(r"model\.layers\.\d+\..*\.(q|k|v|o|gate|up|down)_proj\.weight")
+"""What `quantization: fp8` quantises: the language model's matrices, without the routers and the head."""
+
+
 def add_weights(
     folder: Path,
     seed: int = 0,
     attention: float = ATTENTION,
     dtype: torch.dtype = torch.bfloat16,
     shard_tensors: int = SHARD_TENSORS,
+    *,
+    fp8: bool = False,
 ) -> Path:
     """Write weights for the `config.json` of a folder beside it; the same seed and device give the same.
 
@@ -47,6 +55,7 @@ def add_weights(
         attention: see `ATTENTION`.
         dtype: of the weights.
         shard_tensors: most tensors in one file.
+        fp8: round what `quantization: fp8` would, with one scale a matrix, to see what that alone does.
     """
     config = json.loads((folder / "config.json").read_text())
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -61,6 +70,8 @@ def add_weights(
             parameter: _draw(parameter, shape, attention, generator).to(dtype).cpu()
             for parameter, shape in shard
         }
+        if fp8:
+            weights = {parameter: _rounded(parameter, weight) for parameter, weight in weights.items()}
         save_file(weights, folder / name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(weights, name)
         size += sum(weight.nbytes for weight in weights.values())
@@ -78,6 +89,15 @@ def _draw(name: str, shape: tuple[int, ...], attention: float, generator: torch.
     summed = prod(shape[1:]) if convolves else shape[-1]
     scale = (attention if attends else 1) * summed**-0.5
     return torch.randn(shape, generator=generator, device=generator.device) * scale
+
+
+def _rounded(name: str, weight: torch.Tensor) -> torch.Tensor:
+    """Return a parameter as fp8 (e4m3) would hold it, if it would."""
+    if _HELD_IN_FP8.fullmatch(name) is None:
+        return weight
+    exact = weight.float()
+    scale = exact.abs().max() / torch.finfo(torch.float8_e4m3fn).max
+    return ((exact / scale).to(torch.float8_e4m3fn).float() * scale).to(weight.dtype)
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -119,4 +139,8 @@ def _feed_forward(prefix: str, width: int, hidden: int) -> Iterator[tuple[str, t
 
 
 if __name__ == "__main__":
-    add_weights(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fp8", action="store_true", help="round what fp8 would hold")
+    given = parser.parse_args()
+    add_weights(given.folder, fp8=given.fp8)
