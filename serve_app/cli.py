@@ -23,6 +23,8 @@ merge_option = click.option(
     help="In html and zip files, join what page breaks cut, drop running heads.",
 )
 
+_MERGE_ALONE = "--merge is about the files of --export html and --export zip: ask for one."
+
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
 
@@ -114,7 +116,7 @@ def convert(
     if server is not None and engine is not None:
         raise click.UsageError("--engine is for converting here: a service (--server) has its own engine.")
     if options["merge"] and not {"html", "zip"}.intersection(exports):
-        raise click.UsageError("--merge is about the files of --export html and --export zip: ask for one.")
+        raise click.UsageError(_MERGE_ALONE)
     settings = _settings(model={"engine": engine})
     formats = [ResultFormat(each) for each in dict.fromkeys(exports)]
     sys.exit(run_convert(files, out, server, settings, options, api_key, formats))
@@ -147,11 +149,15 @@ def manifest(sources: tuple[str, ...], output: str) -> None:
 @click.option("--gpu-hour-price", type=click.FloatRange(min=0), help="Price of a GPU hour, for the report.")
 @click.option("--retry-failed", is_flag=True, help="Read again what failed or ran away, and nothing else.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any page failed or ran away.")
-@click.option("--overwrite", is_flag=True, help="Delete another job's results in OUT first.")
+@click.option(
+    "--overwrite", is_flag=True, help="Delete first what another job left in OUT, or this one once finished."
+)
 def bulk(manifest: str, out: str, engine: str | None, strict: bool, **options: Any) -> None:
     """Convert every document of a Parquet MANIFEST; run it again to go on after an interruption."""
     from serve_app.bulk.command import run_bulk
 
+    if options["merge"] and not {"html", "zip"}.intersection(options["exports"]):
+        raise click.UsageError(_MERGE_ALONE)
     sys.exit(run_bulk(manifest, out, _settings(model={"engine": engine}), options, strict=strict))
 
 

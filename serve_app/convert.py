@@ -135,7 +135,8 @@ class _Run:
                             self.bar.update()
                             if part.error is not None:
                                 missing += 1
-                                self._say(f"{file}: page {part.index}: {part.error.message}")
+                                where = f"page {part.index + 1} (--pages {part.index})"
+                                self._say(f"{file}: {where}: {part.error.message}")
                             await asyncio.to_thread(folder.add, part)
                         case StreamDone() if start is not None:
                             self.report.pages += part.usage_info.pages_processed

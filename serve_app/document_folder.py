@@ -128,4 +128,4 @@ def _text(page: OcrPage) -> str:
     if page.error is None:
         return page.markdown
     message = page.error.message.replace("--", "- -")
-    return f"<!-- page {page.index} could not be read: {message} -->"
+    return f"<!-- page {page.index + 1} could not be read: {message} -->"

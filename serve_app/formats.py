@@ -4,18 +4,16 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import BinaryIO
 from urllib.parse import quote
 
 from deployments.errors import InvalidRequest
-from deployments.postprocess import archive, exports, figures, markdown, merging, spreadsheets, webpage
+from deployments.postprocess import archive, exports, figures, spreadsheets, webpage
 from deployments.postprocess.markdown import TableFormat
 from deployments.types import BlockType, PageResult
-
-UNREAD = "<!-- this page could not be read -->"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME_CHARS = 100
@@ -144,7 +142,7 @@ class Selection:
     figure_limit: int | None = None
     merge: bool = False
 
-    def apply(self, pages: Iterable[PageResult | int]) -> Iterator[PageResult | int]:
+    def apply(self, pages: Iterable[exports.Page]) -> Iterator[exports.Page]:
         """Yield pages, one at a time, with what is chosen of them; mere numbers pass."""
         left = self.figure_limit
         dropped = {BlockType.HEADER: not self.headers, BlockType.FOOTER: not self.footers}
@@ -158,16 +156,14 @@ class Selection:
             yield replace(page, figures=tuple(kept), blocks=blocks)
 
 
-def write(
-    out: BinaryIO, format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
-) -> None:
+def write(out: BinaryIO, format_: ResultFormat, pages: Iterable[exports.Page], selection: Selection) -> None:
     """Write pages as Markdown, as a web page, as a zip file, or their tables as CSV or a workbook.
 
     Args:
         out: a file open for writing.
         format_: one of these.
         pages: in order, with their figures' bytes where the format has figures; the number alone of a
-            page that could not be read, in whose place the Markdown says so.
+            page that could not be read, in whose place the Markdown, web page or zip file says so.
         selection: what of them is written.
 
     Raises:
@@ -175,7 +171,7 @@ def write(
     """
     match format_:
         case ResultFormat.ZIP:
-            archive.write(out, _read(selection.apply(pages)), merge=selection.merge)
+            archive.write(out, selection.apply(pages), merge=selection.merge)
         case ResultFormat.CSV:
             # Excel takes a file for UTF-8 by this mark alone.
             out.write(spreadsheets.to_csv(_read(pages)).encode("utf-8-sig", "replace"))
@@ -187,7 +183,7 @@ def write(
 
 
 def text_pieces(
-    format_: ResultFormat, pages: Iterable[PageResult | int], selection: Selection
+    format_: ResultFormat, pages: Iterable[exports.Page], selection: Selection
 ) -> Iterator[bytes]:
     """Yield Markdown or a web page as its pages come, or once they all have if they are merged; see `write`.
 
@@ -196,48 +192,22 @@ def text_pieces(
     """
     chosen = selection.apply(pages)
     if selection.merge:
-        chosen = iter(merged(list(chosen)))
+        chosen = iter(exports.merged(list(chosen)))
     match format_:
         case ResultFormat.MARKDOWN:
             gap = ""
             for page in chosen:
-                text = UNREAD if isinstance(page, int) else _markdown(page, selection.table_format)
-                mark = exports.PAGE_MARK.format((page if isinstance(page, int) else page.index) + 1)
-                yield (gap + "\n\n".join(filter(None, (mark, text))) + "\n").encode("utf-8", "replace")
+                # Figures have the names that they have in the zip file.
+                named = page if isinstance(page, int) else exports.renamed(page)
+                ids = () if isinstance(named, int) else {figure.id for figure in named.figures}
+                parts = exports.page_parts(named, table_format=selection.table_format, figures=ids)
+                yield (gap + "\n\n".join(parts) + "\n").encode("utf-8", "replace")
                 gap = "\n"
         case ResultFormat.HTML:
-            yield from (part.encode("utf-8", "replace") for part in webpage.stream(_read(chosen)))
+            yield from (part.encode("utf-8", "replace") for part in webpage.stream(chosen))
         case _:
             raise ValueError(f"{format_} is written elsewhere")
 
 
-def merged(pages: Sequence[PageResult | int]) -> list[PageResult | int]:
-    """Return a document's pages put together.
-
-    Running heads and feet are dropped, what page breaks cut in two is joined on the page where it begins,
-    and headings are levelled.
-    """
-    results = [page for page in pages if not isinstance(page, int)]
-    blocks = merging.merge(
-        results, drop_running=True, join_paragraphs=True, join_tables=True, level_headings=True
-    )
-    parts = iter(zip(results, blocks, strict=True))
-    whole: list[PageResult | int] = []
-    for page in pages:
-        if isinstance(page, int):
-            whole.append(page)
-        else:
-            result, found = next(parts)
-            whole.append(replace(result, blocks=tuple(found)))
-    return whole
-
-
-def _read(pages: Iterable[PageResult | int]) -> Iterator[PageResult]:
+def _read(pages: Iterable[exports.Page]) -> Iterator[PageResult]:
     return (page for page in pages if not isinstance(page, int))
-
-
-def _markdown(result: PageResult, table_format: TableFormat | None) -> str:
-    """A page's text, its figures by the names that they have in the zip file."""
-    page = exports.renamed(result)
-    ids = {figure.id for figure in page.figures}
-    return markdown.render(page.blocks, table_format=table_format, figures=ids)

@@ -4,6 +4,7 @@ serve run serve_app.graph:app_builder model.engine=embedded
 serve deploy serve_config.yaml
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -101,6 +102,8 @@ class IngressDeployment:
             observer=RequestMetrics(),
             metrics_text=ClusterMetrics(),
             door=self._door,
+            # Serve's own proxy gives every reply the id of its request, HAProxy does not.
+            named_by_proxy=os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") != "1",
         )
         if self._settings.tracing.endpoint is not None:
             start_tracing(self._settings.tracing)

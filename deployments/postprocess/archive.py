@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import BinaryIO
 
-from deployments.postprocess import exports, merging, tables
+from deployments.postprocess import exports, tables
 from deployments.postprocess.tables import TableGrid
-from deployments.types import PageResult
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest that zip knows: the same pages give the same bytes."""
@@ -16,7 +15,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 def write(
     out: BinaryIO,
-    results: Iterable[PageResult],
+    results: Iterable[exports.Page],
     *,
     files: Mapping[str, bytes] | None = None,
     page_marks: bool = True,
@@ -28,15 +27,20 @@ def write(
 
     Args:
         out: a file open for writing; it need not be seekable.
-        results: the pages in order, with their figures' bytes, not yet renamed.
+        results: the pages in order, with their figures' bytes, not yet renamed; the number alone of a page
+            that could not be read, in whose place the Markdown and the JSON say so.
         files: more files by name, such as PDFs or the web page.
         page_marks: whether the Markdown marks its pages.
         merge: whether running heads are dropped, and what page breaks cut in two is joined.
     """
-    pages: list[PageResult] = []
+    pages: list[exports.Page] = []
     written: set[str] = set()
     with zipfile.ZipFile(out, "w") as archive:
-        for result in map(exports.renamed, results):
+        for page in results:
+            if isinstance(page, int):
+                pages.append(page)
+                continue
+            result = exports.renamed(page)
             for figure in result.figures:
                 if figure.png is not None:
                     written.add(figure.id)
@@ -50,12 +54,15 @@ def write(
             pages.append(
                 replace(result, figures=tuple(replace(figure, png=None) for figure in result.figures))
             )
-        blocks = merging.merge(
-            pages, drop_running=merge, join_paragraphs=merge, join_tables=merge, level_headings=merge
-        )
-        text = exports.to_markdown(pages, pages=blocks, page_marks=page_marks, figures=written)
+        whole = exports.merged(pages) if merge else pages
+        text = exports.to_markdown(whole, page_marks=page_marks, figures=written)
         _add(archive, "document.md", text.encode("utf-8", "replace"))
-        data = {"pages": [exports.page_dict(page) for page in pages]}
+        data = {
+            "pages": [
+                exports.unread_dict(page) if isinstance(page, int) else exports.page_dict(page)
+                for page in pages
+            ]
+        }
         _add(
             archive, "result.json", json.dumps(data, ensure_ascii=False, indent=1).encode("utf-8", "replace")
         )

@@ -1,15 +1,21 @@
 """A document from its pages: names that hold over all pages, merged Markdown, and plain data."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deployments.postprocess import markdown
+from deployments.postprocess import markdown, merging
 from deployments.postprocess.markdown import TableFormat
 from deployments.types import Block, Box, PageResult
 
+Page = PageResult | int
+"""A page that was read, or the number alone, from 0, of one that could not be."""
+
 PAGE_MARK = "<!-- page {} -->"
 """Stands above each page in merged Markdown, with the page's number from 1; renderers hide it."""
+
+UNREAD = "this page could not be read"
+"""Stands in the place of such a page; in Markdown as a comment."""
 
 
 def document_name(index: int, name: str) -> str:
@@ -36,10 +42,30 @@ def renamed(result: PageResult) -> PageResult:
     )
 
 
+def merged(pages: Sequence[Page]) -> list[Page]:
+    """A document's pages put together.
+
+    Running heads and feet are dropped, what page breaks cut in two is joined on the page where it begins,
+    and headings are levelled.
+    """
+    results = [page for page in pages if not isinstance(page, int)]
+    blocks = merging.merge(
+        results, drop_running=True, join_paragraphs=True, join_tables=True, level_headings=True
+    )
+    parts = iter(zip(results, blocks, strict=True))
+    whole: list[Page] = []
+    for page in pages:
+        if isinstance(page, int):
+            whole.append(page)
+        else:
+            result, found = next(parts)
+            whole.append(replace(result, blocks=tuple(found)))
+    return whole
+
+
 def to_markdown(
-    results: Iterable[PageResult],
+    pages: Iterable[Page],
     *,
-    pages: Sequence[Sequence[Block]] | None = None,
     page_marks: bool = True,
     table_format: TableFormat | None = None,
     figures: Container[str] | None = None,
@@ -47,20 +73,45 @@ def to_markdown(
     """A document as one Markdown text, which ends with a line feed unless it is empty.
 
     Args:
-        results: the pages in order, already `renamed` so that figures don't clash.
-        pages: their blocks as `merging.merge` gave them; by default the pages' own.
+        pages: in order, already `renamed` so that figures don't clash.
         page_marks: whether `<!-- page 3 -->` stands above each page; without, a blank line parts them.
         table_format: how tables are written; None as the model wrote them.
         figures: ids of the figures to link; None for all.
     """
-    results = list(results)
-    parts = []
-    for result, blocks in zip(results, pages or [result.blocks for result in results], strict=True):
-        if page_marks:
-            parts.append(PAGE_MARK.format(result.index + 1))
-        parts.append(markdown.render(blocks, table_format=table_format, figures=figures))
-    text = "\n\n".join(part for part in parts if part)
+    text = "\n\n".join(
+        part
+        for page in pages
+        for part in page_parts(page, page_marks=page_marks, table_format=table_format, figures=figures)
+    )
     return f"{text}\n" if text else ""
+
+
+def page_parts(
+    page: Page,
+    *,
+    page_marks: bool = True,
+    table_format: TableFormat | None = None,
+    figures: Container[str] | None = None,
+) -> Iterator[str]:
+    """Yield the parts of a page in such a text, between which a blank line stands; see `to_markdown`."""
+    if page_marks:
+        yield PAGE_MARK.format((page if isinstance(page, int) else page.index) + 1)
+    if isinstance(page, int):
+        yield f"<!-- {UNREAD} -->"
+    elif text := markdown.render(page.blocks, table_format=table_format, figures=figures):
+        yield text
+
+
+def unread_dict(index: int) -> dict[str, Any]:
+    """A page that could not be read as data for JSON; see `page_dict`."""
+    message = f"{UNREAD[0].upper()}{UNREAD[1:]}."
+    return {
+        "index": index,
+        "markdown": "",
+        "dimensions": None,
+        "images": [],
+        "error": {"message": message},
+    }
 
 
 def page_dict(result: PageResult, *, raw: bool = False) -> dict[str, Any]:

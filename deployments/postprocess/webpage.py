@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from deployments.postprocess import formulas, markdown, tables
+from deployments.postprocess import exports, formulas, markdown, tables
 from deployments.postprocess.tables import TableGrid
 from deployments.types import Block, BlockType, PageResult
 
@@ -32,6 +32,7 @@ td, th {{ border: 1px solid #999; padding: .2rem .5rem; vertical-align: top; }}
 img {{ max-width: 100%; height: auto; }}
 pre {{ overflow-x: auto; }}
 .caption, .header, .footer, .aside_text {{ color: #555; font-size: .9rem; }}
+.unread {{ color: #a00; font-style: italic; }}
 .equation {{ text-align: center; overflow-x: auto; }}
 .equation code {{ white-space: pre-wrap; }}
 </style>
@@ -62,15 +63,20 @@ def render(
     return "".join(stream(results, title=title))
 
 
-def stream(results: Iterable[PageResult], *, title: str = "Document") -> Iterator[str]:
+def stream(results: Iterable[PageResult | int], *, title: str = "Document") -> Iterator[str]:
     """The same page by page, for documents of any length: its head, each page, its foot.
 
     Args:
-        results: the pages in order; figures that have PNG bytes are shown.
+        results: the pages in order; figures that have PNG bytes are shown. The number alone of a page that
+            could not be read, in whose place the document says so.
         title: of the document.
     """
     yield _HEAD.format(title=html.escape(title))
     for result in results:
+        if isinstance(result, int):
+            note = html.escape(f"{exports.UNREAD[0].upper()}{exports.UNREAD[1:]}.")
+            yield f'<section id="page-{result + 1}">\n<p class="unread">{note}</p>\n</section>\n'
+            continue
         pictures = {figure.id: figure.png for figure in result.figures if figure.png is not None}
         parts = (f"{part}\n" for block in result.blocks for part in block_parts(block, pictures))
         yield f'<section id="page-{result.index + 1}">\n{"".join(parts)}</section>\n'

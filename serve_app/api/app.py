@@ -43,6 +43,7 @@ def create_app(
     observer: metrics.RequestObserver | None = None,
     metrics_text: metrics.MetricsText | None = None,
     door: Door | None = None,
+    named_by_proxy: bool = False,
 ) -> FastAPI:
     """Make the application, in the process that serves it: it holds locks and can't be pickled.
 
@@ -57,6 +58,7 @@ def create_app(
         observer: counts requests.
         metrics_text: what `/metrics` shows; None leaves the route out.
         door: through which requests come; None leaves it open.
+        named_by_proxy: whether what stands before it gives requests ids, and replies those of their requests.
 
     Raises:
         ConfigurationError: the file of API keys can't be read.
@@ -96,8 +98,10 @@ def create_app(
         app.state.metrics = metrics_text
         app.include_router(metrics.router)
     errors.install(app)
-    openapi.install(app)
+    openapi.install(app, app.state.service.model_name)
     app.add_middleware(Authentication, settings=settings, host=host)
     app.add_middleware(Doorkeeper, door=door or Door(), retry_after_s=settings.unavailable_retry_s)
-    app.add_middleware(RequestLog, failure=errors.internal_failure, observer=observer)
+    app.add_middleware(
+        RequestLog, failure=errors.internal_failure, observer=observer, named_by_proxy=named_by_proxy
+    )
     return app

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from deployments.errors import OcrError, ProcessingTimeout
 from deployments.postprocess.markdown import TableFormat
 from deployments.types import DocumentInfo, PageResult
+from serve_app.api import page_ranges
 from serve_app.api.recognition import Recognition
 from serve_app.api.schemas import OcrOptions
 from serve_app.formats import ResultFormat, Selection, disposition, write
@@ -78,7 +79,7 @@ async def download(
         "X-Content-Type-Options": "nosniff",
     }
     if len(results) < len(pages):
-        headers[FAILED_HEADER] = ",".join(str(page) for page in pages if isinstance(page, int))
+        headers[FAILED_HEADER] = page_ranges.in_a_header(page for page in pages if isinstance(page, int))
     return Response(content, media_type=format_.media_type, headers=headers)
 
 

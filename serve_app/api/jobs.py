@@ -18,9 +18,10 @@ from deployments.errors import (
     QueueFull,
     StageLost,
 )
-from serve_app.api import jobs_openapi, recognition
+from serve_app.api import jobs_openapi, page_ranges, recognition
 from serve_app.api.authentication import caller_of
 from serve_app.api.disconnects import unless_disconnected
+from serve_app.api.downloads import FAILED_HEADER
 from serve_app.api.request_log import note
 from serve_app.api.routes import ServiceOf, place
 from serve_app.api.schemas import JobOptions, JobRequest, OcrOptions, dump
@@ -230,7 +231,7 @@ async def job_result(
 
     They come as the reply of `/v1/ocr` (`json`), as one text (`markdown`) or web page (`html`), with figures
     and tables as files (`zip`), or as a searchable PDF (`pdf`). Without `format` the job's own counts, then
-    the header Accept.
+    the header Accept. The header `X-Pages-Failed` of a file has the numbers of pages that could not be read.
     """
     record = await jobs.jobs.record(id, owner)
     match record.state:
@@ -245,4 +246,7 @@ async def job_result(
     headers = {"X-Content-Type-Options": "nosniff"}
     if chosen is not ResultFormat.JSON:
         headers["Content-Disposition"] = disposition(record.name, chosen)
+        ended = await asyncio.to_thread(jobs.store.ended_pages, record.id)
+        if failed := [index for index, read in ended.items() if not read]:
+            headers[FAILED_HEADER] = page_ranges.in_a_header(failed)
     return StreamingResponse(pieces, media_type=chosen.media_type, headers=headers)

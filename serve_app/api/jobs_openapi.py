@@ -60,8 +60,8 @@ SUBMIT_RESPONSES: Responses = {
 SUBMIT_REQUEST = request_body(
     "JobForm",
     "JobRequest",
-    {"file": "book.pdf", "webhook": "https://example.com/ocr-done"},
-    {"webhook": "https://example.com/ocr-done"},
+    {"file": "book.pdf", "format": "zip"},
+    {"format": "zip"},
 )
 LIST_RESPONSES: Responses = {
     200: {

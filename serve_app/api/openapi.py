@@ -248,13 +248,18 @@ MODELS_RESPONSES: dict[int | str, dict[str, Any]] = {
 OCR_REQUEST = request_body(
     "OcrForm",
     "OcrRequest",
-    {"file": "page.png", "pages": "0,2-4", "table_format": "html"},
+    {"file": "page.png", "pages": "0", "table_format": "html"},
     {"include_image_base64": True},
 )
 
 
-def install(app: FastAPI) -> None:
-    """Make the application's document the whole one."""
+def install(app: FastAPI, model_name: str) -> None:
+    """Make the application's document the whole one.
+
+    Args:
+        app: the application.
+        model_name: of the model that runs, which examples of chats ask for.
+    """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -268,6 +273,8 @@ def install(app: FastAPI) -> None:
             for name in (_FASTAPIS_OWN, "ValidationError"):
                 schemas.pop(name, None)
             schemas.update(_request_schemas())
+            chats = written["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]
+            chats["application/json"]["example"] |= {"model": model_name}
             written["components"]["securitySchemes"] = {
                 "key": {
                     "type": "http",

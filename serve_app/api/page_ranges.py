@@ -1,6 +1,7 @@
 """Which pages a request means: `"0,2-4"` or a list of numbers, counted from 0."""
 
 import re
+from collections.abc import Iterable
 
 from deployments.errors import InvalidRequest, TooManyPages
 
@@ -61,6 +62,18 @@ def write(ranges: PageRanges | None) -> str | None:
     if ranges is None:
         return None
     return ",".join(str(each[0]) if len(each) == 1 else f"{each[0]}-{each[-1]}" for each in ranges)
+
+
+def in_a_header(numbers: Iterable[int], most_chars: int = 4_000) -> str:
+    """Write page numbers as few ranges; what goes beyond so many characters is left out for "..."."""
+    ranges: list[range] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1].stop == number:
+            ranges[-1] = range(ranges[-1].start, number + 1)
+        else:
+            ranges.append(range(number, number + 1))
+    text = write(tuple(ranges)) or ""
+    return text if len(text) <= most_chars else f"{text[:most_chars].rpartition(',')[0]},..."
 
 
 def select(ranges: PageRanges | None, page_count: int, limit: int) -> list[int]:

@@ -38,10 +38,19 @@ class RequestLog:
         app: what comes after.
         failure: the reply to an error nobody handled.
         observer: counts requests.
+        named_by_proxy: whether what stands before it gives requests ids, and replies those of their requests.
     """
 
-    def __init__(self, app: ASGIApp, failure: FailureReply, observer: RequestObserver | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        failure: FailureReply,
+        observer: RequestObserver | None = None,
+        *,
+        named_by_proxy: bool = False,
+    ) -> None:
         self._app = app
+        self._named_by_proxy = named_by_proxy
         self._failure = failure
         self._observer = observer
 
@@ -60,7 +69,8 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = id_
+                if not (self._named_by_proxy and id_ == sent):
+                    MutableHeaders(scope=message)[REQUEST_ID_HEADER] = id_
             await send(message)
 
         try:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployments.errors import OcrError
+from deployments.postprocess.exports import Page
 from deployments.preprocess.documents import media_type_of
 from deployments.types import DocumentInfo, DocumentKind, PageResult
 from serve_app.bulk.pages import figure_file, file_name
-from serve_app.bulk.rows import page_result
+from serve_app.bulk.rows import page_of
 from serve_app.bulk.store import Store, read_document
 from serve_app.formats import ResultFormat, Selection, write
 from serve_app.printing import Printer
@@ -49,21 +50,22 @@ def write_exports(
         doc_id: of the document.
         uri: of the document.
         page_count: of the document.
-        rows: of its pages that were read.
+        rows: of its pages, one of which was read at least.
         wanted: which files.
 
     Raises:
         OSError: the output can't be written.
     """
-    results = [page_result(row) for row in rows]
+    pages = [page_of(row) for row in rows]
     for format_ in wanted.formats:
         try:
             if format_.is_printed:
-                content = _printed(format_, uri, page_count, results, wanted.max_bytes)
+                read = [page for page in pages if not isinstance(page, int)]
+                content = _printed(format_, uri, page_count, read, wanted.max_bytes)
             else:
                 holds = wanted.figures and format_.has_figures
-                pages = _with_figures(store, doc_id, results) if holds else results
-                content = _written(format_, pages, Selection(merge=wanted.merge))
+                shown = _with_figures(store, doc_id, pages) if holds else pages
+                content = _written(format_, shown, Selection(merge=wanted.merge))
         except OcrError as error:
             logger.warning("no %s was written for %s: %s", format_, doc_id, error.message)
         else:
@@ -81,15 +83,18 @@ def _printed(
     return asyncio.run(Printer(processes=1).make(format_, document, info, 72, results))
 
 
-def _written(format_: ResultFormat, pages: Iterable[PageResult], selection: Selection) -> bytes:
+def _written(format_: ResultFormat, pages: Iterable[Page], selection: Selection) -> bytes:
     out = io.BytesIO()
     write(out, format_, pages, selection)
     return out.getvalue()
 
 
-def _with_figures(store: Store, doc_id: str, results: Iterable[PageResult]) -> Iterator[PageResult]:
+def _with_figures(store: Store, doc_id: str, pages: Iterable[Page]) -> Iterator[Page]:
     """Yield pages with their figures' bytes, read as each page is written."""
-    for result in results:
+    for result in pages:
+        if isinstance(result, int):
+            yield result
+            continue
         figures = [
             replace(figure, png=store.read(figure_file(doc_id, result.index, figure.id)))
             for figure in result.figures

@@ -4,6 +4,7 @@ It may be killed at any moment. What is in a part file is done; the rest is foun
 files with the manifest, when the job is run again and at the end of each pass over the documents.
 """
 
+import itertools
 import logging
 import math
 import os
@@ -27,7 +28,7 @@ from deployments.types import PageRequest
 from serve_app.bulk import journal, record
 from serve_app.bulk.cluster import pages_in_flight, scale_for
 from serve_app.bulk.exporting import Exports
-from serve_app.bulk.manifest import digest, read_manifest
+from serve_app.bulk.manifest import digest, numbered_rows, read_manifest
 from serve_app.bulk.outputs import Layout, entries, write_outputs
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.pipeline import DOCUMENTS_PER_BLOCK, Scale, read_documents
@@ -71,7 +72,7 @@ class JobOptions:
         merge: whether those files have the pages put together.
         gpu_hour_price: for the report.
         retry_failed: whether pages and documents that failed or ran away are read again.
-        overwrite: whether to delete what another job left in the folder.
+        overwrite: whether to delete what another job, or this one if it is finished, left in the folder.
     """
 
     manifest: str
@@ -127,7 +128,11 @@ def _run(
                 check_fits(settings.scaling, settings.model, choice.name, resources)
             create = partial(create_engine, settings.model, choice.name, engine_threads(scaling))
         store = Store(options.out, record.TEMPORARY)
-        record.claim(store, _asked(options, settings, choice, manifest), overwrite=options.overwrite)
+        sources = itertools.chain(
+            [options.manifest], (row["uri"] for _, row in numbered_rows(manifest.select(["uri"])))
+        )
+        asked = _asked(options, settings, choice, manifest)
+        record.claim(store, asked, options.exports, sources, overwrite=options.overwrite)
         scale = scale_for(settings, choice, scaling, resources)
         run = record.Run.begin(store, round(scale.actors * scale.actor_gpus))
         plan = _plan(options, settings, choice, scaling, scale, resources, store, run.number, create)
@@ -144,7 +149,7 @@ def _run(
         )
         layout = Layout(settings.bulk.rows_per_file, options.markdown, options.images, exports)
         tally = write_outputs(store, entries(manifest, index, settings.limits), layout)
-        report = make_report(tally, record.all_runs(store), options.gpu_hour_price)
+        report = make_report(tally, index.rows_of_pages, record.all_runs(store), options.gpu_hour_price)
         write_report(store, report)
         return report
 

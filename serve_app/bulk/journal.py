@@ -74,6 +74,7 @@ class Index:
         page_count: of the document, or 0.
         file: number of the part file in `files`.
         row: in that file.
+        rows_of_pages: in all part files, those of pages read again or by two workers included.
     """
 
     files: list[str]
@@ -83,6 +84,7 @@ class Index:
     page_count: Ints
     file: Ints
     row: Ints
+    rows_of_pages: int
 
     def span(self, document: int) -> slice:
         """Return where a document's pages are."""
@@ -116,6 +118,7 @@ def read_index(store: Store, ids: pa.ChunkedArray) -> Index:
     document, page, rank, page_count, file, row, latest = map(
         np.concatenate, zip(*(parts or [empty]), strict=True)
     )
+    rows_of_pages = int(np.count_nonzero(page != WHOLE_DOCUMENT))
     order = np.lexsort((file, rank, latest, page, document))
     keep = np.ones(len(order), bool)
     keep[1:] = (np.diff(document[order]) != 0) | (np.diff(page[order]) != 0)
@@ -124,7 +127,16 @@ def read_index(store: Store, ids: pa.ChunkedArray) -> Index:
     superseded = np.zeros(len(order), bool)
     superseded[:-1] = (page[order][:-1] == WHOLE_DOCUMENT) & (np.diff(document[order]) == 0)
     order = order[~superseded]
-    return Index(files, document[order], page[order], rank[order], page_count[order], file[order], row[order])
+    return Index(
+        files,
+        document[order],
+        page[order],
+        rank[order],
+        page_count[order],
+        file[order],
+        row[order],
+        rows_of_pages,
+    )
 
 
 def outstanding(

@@ -48,9 +48,15 @@ def read_manifest(uri: str, request: PageRequest) -> pa.Table:
     """
     filesystem, path = resolve(uri)
     try:
-        schema = pq.read_schema(path, filesystem=filesystem)
-        columns = [name for name in (*REQUIRED, *OPTIONAL) if name in schema.names]
-        table = pq.read_table(path, filesystem=filesystem, columns=columns)
+        parts = pq.ParquetDataset(path, filesystem=filesystem)
+        if not parts.files:
+            raise InvalidRequest(f"The folder {uri} has no Parquet file, as a manifest is.", "manifest")
+        columns = [name for name in (*REQUIRED, *OPTIONAL) if name in parts.schema.names]
+        table = parts.read(columns=columns)
+    except FileNotFoundError as error:
+        raise InvalidRequest(
+            f"There is no manifest {uri}; `dsocr manifest` writes one.", "manifest"
+        ) from error
     except (OSError, pa.ArrowInvalid) as error:
         raise InvalidRequest(f"The manifest {uri} can't be read as Parquet: {error}", "manifest") from error
     table = pa.table({name: _column(table, name) for name in (*REQUIRED, *OPTIONAL)})
@@ -95,6 +101,8 @@ def _check_row(number: int, row: dict[str, Any], request: PageRequest) -> None:
     for name in REQUIRED:
         if not row[name]:
             raise _fault(number, name, "it is empty")
+    if row["task"] is None and row["prompt"] is None:
+        prompt_for(request.task, request.prompt)  # what is wrong with it is not the row's fault
     try:
         page_ranges.parse(row["pages"])
         wanted = row_request(row, request)
@@ -154,29 +162,43 @@ def write_manifest(sources: Sequence[str], target: str) -> int:
         How many documents there are.
 
     Raises:
-        InvalidRequest: nothing was found, or two documents would have the same `doc_id`.
+        InvalidRequest: nothing was found, or nothing for one of the sources, or two documents would have the
+            same `doc_id`.
     """
-    found = [document for source in sources for document in _found(source)]
+    found = list(dict.fromkeys(document for source in sources for document in _found(source)))
     if not found:
         raise InvalidRequest(f"No documents were found in {', '.join(sources)}.", "manifest")
-    ids, uris = zip(*found, strict=True)
-    table = pa.table({"doc_id": pa.array(ids, pa.string()), "uri": pa.array(uris, pa.string())})
-    _check_ids(table["doc_id"])
+    by_id: dict[str, str] = {}
+    for doc_id, uri in found:
+        if by_id.setdefault(doc_id, uri) != uri:
+            raise InvalidRequest(
+                f'{by_id[doc_id]} and {uri} would both have the doc_id "{doc_id}". List them by a folder '
+                "that holds both, whose paths below it become the ids, or make two manifests.",
+                "manifest",
+            )
+    table = pa.table(
+        {"doc_id": pa.array(by_id.keys(), pa.string()), "uri": pa.array(by_id.values(), pa.string())}
+    )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     folder, _, name = target.rpartition("/")
     Store(folder or ("/" if target.startswith("/") else ".")).write(name, sink.getvalue().to_pybytes())
-    return len(found)
+    return len(by_id)
 
 
 def _found(source: str) -> list[tuple[str, str]]:
-    """Return `(doc_id, uri)` of each document a source means; ids are paths below what was searched."""
+    """Return `(doc_id, uri)` of each document a source means; ids are paths below what was searched.
+
+    Raises:
+        InvalidRequest: there is nothing of that name.
+    """
     filesystem, path = resolve(source)
     scheme = (
         source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
     )
     magic = glob.has_magic(path)
-    if not magic and filesystem.get_file_info(path).type is fs.FileType.File:
+    kind = None if magic else filesystem.get_file_info(path).type
+    if kind is fs.FileType.File:
         return [(PurePosixPath(path).name, scheme + path)]
     root = _before_magic(path) if magic else path
     if magic and not scheme:
@@ -189,7 +211,11 @@ def _found(source: str) -> list[tuple[str, str]]:
         if magic:
             files = [name for name in files if fnmatchcase(name, path)]
         else:
+            if not files and kind is fs.FileType.NotFound:
+                raise InvalidRequest(f"There is no file or folder {source}.", "manifest")
             files = [name for name in files if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    if magic and not files:
+        raise InvalidRequest(f"Nothing matches {source}.", "manifest")
     return [(str(PurePosixPath(name).relative_to(root)), scheme + name) for name in files]
 
 

@@ -20,7 +20,7 @@ from serve_app.bulk.exporting import Exports, write_exports
 from serve_app.bulk.journal import Index, parquet, read_part
 from serve_app.bulk.manifest import numbered_rows
 from serve_app.bulk.pages import WHOLE_DOCUMENT, file_name, page_id
-from serve_app.bulk.rows import DOCUMENTS, FAILED, OK, PAGES, PARTIAL, RUNAWAY, STAGES, page_result
+from serve_app.bulk.rows import DOCUMENTS, FAILED, OK, PAGES, PARTIAL, RUNAWAY, STAGES, page_of
 from serve_app.bulk.store import Store
 
 SLICES_AT_ONCE = 8
@@ -208,10 +208,10 @@ def _document(store: Store, entry: Entry, rows: list[dict[str, Any]], layout: La
     error = next((row for row in rows if row["error_code"] is not None), None)
     text = None
     if read:
-        text = _markdown(entry.doc_id, read, images=layout.images)
+        text = _markdown(entry.doc_id, rows, images=layout.images)
         if layout.markdown:
             store.write(f"markdown/{file_name(entry.doc_id)}.md", text.encode())
-        write_exports(store, entry.doc_id, entry.uri, read[0]["page_count"], read, layout.exports)
+        write_exports(store, entry.doc_id, entry.uri, read[0]["page_count"], rows, layout.exports)
     return {
         "doc_id": entry.doc_id,
         "uri": entry.uri,
@@ -233,11 +233,13 @@ def _document(store: Store, entry: Entry, rows: list[dict[str, Any]], layout: La
 def _markdown(doc_id: str, rows: list[dict[str, Any]], *, images: bool) -> str:
     """Return a document's pages as one Markdown text, whose links lead from `markdown/` to `images/`."""
     folder = f"../images/{file_name(doc_id).replace('%', '%25')}"
-    results = [exports.renamed(page_result(row)) for row in rows]
+    results = [page if isinstance(page, int) else exports.renamed(page) for page in map(page_of, rows)]
     if not images:
         return exports.to_markdown(results, figures=frozenset())
     linked = [
-        replace(
+        result
+        if isinstance(result, int)
+        else replace(
             result,
             blocks=tuple(
                 replace(block, image_id=block.image_id and f"{folder}/{block.image_id}")

@@ -2,57 +2,92 @@
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from deployments.errors import InvalidRequest
-from serve_app.bulk.store import Store
+from serve_app.bulk.store import Store, place
 
 FOLDER = "_job"
 REQUEST = "_job/job.json"
 RUNS = "_job/runs"
+NOTES = "_job/folders"
+"""Holds a file for each folder beside `_job` that is the job's own, of the same name."""
+
 TEMPORARY = "_job/tmp"
 OUTPUTS = ("pages", "documents", "markdown", "images")
 REPORTS = ("report.json", "report.txt")
+"""The first is written last."""
 
 Asked = dict[str, Any]
 """What the pages of a job depend on; two runs with the same can share their pages."""
 
 
-def claim(store: Store, asked: Asked, *, overwrite: bool) -> None:
+def claim(
+    store: Store, asked: Asked, exports: Iterable[str], sources: Iterable[str], *, overwrite: bool
+) -> None:
     """Begin or go on with a job in its folder.
+
+    Whatever is deleted is a job's own: its folders are noted before anything is written into them, and
+    folders that were there before are refused.
 
     Args:
         store: the folder.
         asked: what is asked for now.
-        overwrite: whether to delete what another job left, and begin anew.
+        exports: formats in which documents are written too, each into a folder of its name.
+        sources: the manifest and the documents, which must not lie where results are.
+        overwrite: whether to delete what another job left, or this one if it is finished, and begin anew.
 
     Raises:
-        InvalidRequest: the folder has the results of something else.
+        InvalidRequest: the folder has the results of something else, or what is to be read.
     """
     before = _earlier(store)
-    if before is not None and before != asked:
-        if not overwrite:
-            changed = sorted(name for name in {*before, *asked} if before.get(name) != asked.get(name))
-            raise InvalidRequest(
-                f"{store.uri} has the pages of another job: {', '.join(changed)} changed. "
-                "Take another folder, or --overwrite to delete what is there.",
-                "out",
-            )
-    elif before is None and not overwrite and any(store.exists(name) for name in OUTPUTS):
+    finished = store.exists(REPORTS[0])
+    if before is not None and before != asked and not overwrite:
+        changed = sorted(name for name in {*before, *asked} if before.get(name) != asked.get(name))
         raise InvalidRequest(
-            f"{store.uri} has results, but no record of the job that wrote them. "
+            f"{store.uri} has the pages of another job: {', '.join(changed)} changed. "
             "Take another folder, or --overwrite to delete what is there.",
             "out",
         )
-    if overwrite:
-        for name in (FOLDER, *OUTPUTS):
+    noted = _noted(store) if before is not None else set()
+    folders = {*OUTPUTS, *exports}
+    for name in sorted(folders - noted):
+        if store.exists(name):
+            # Anybody's, of that name by chance.
+            raise InvalidRequest(
+                f"{store.uri} has a folder {name}, as this job would write, which is of no job that is "
+                "recorded there. Take another folder.",
+                "out",
+            )
+    _check_sources(store, folders | noted, sources)
+    if overwrite and before is not None and (before != asked or finished):
+        for name in (*sorted(noted), FOLDER):
             store.delete_folder(name)
         store.delete(name for name in REPORTS if store.exists(name))
-        before = None
+        before, noted = None, set()
     store.delete_folder(TEMPORARY)
     if before is None:
         store.write(REQUEST, json.dumps(asked, indent=1, sort_keys=True).encode())
+    for name in sorted(folders - noted):
+        store.write(f"{NOTES}/{name}", b"")
+
+
+def _noted(store: Store) -> set[str]:
+    """Return the folders that are a job's own."""
+    return {name.rpartition("/")[2] for name in store.names(NOTES)}
+
+
+def _check_sources(store: Store, folders: Iterable[str], sources: Iterable[str]) -> None:
+    """Raise if something that is to be read lies where results are."""
+    places = tuple(f"{place(store.uri)}/{name}/" for name in (*folders, FOLDER))
+    for source in sources:
+        if place(source).startswith(places):
+            raise InvalidRequest(
+                f"{source} lies in a folder of the results of {store.uri}. Take another folder for them.",
+                "out",
+            )
 
 
 def _earlier(store: Store) -> Asked | None:
@@ -103,7 +138,7 @@ class Run:
     def save(self) -> None:
         """Write the record."""
         self._saved = self.seconds
-        record = {"began": self.began, "seconds": self._saved, "pages": self.pages, "gpus": self.gpus}
+        record = {"began": self.began, "seconds": self._saved, "gpus": self.gpus}
         self.store.write(f"{RUNS}/{self.number:06d}.json", json.dumps(record).encode())
 
 

@@ -10,18 +10,20 @@ from serve_app.bulk.store import Store
 DAY_S = 86_400
 
 
-def make_report(tally: Tally, runs: list[dict[str, Any]], gpu_hour_price: float | None) -> dict[str, Any]:
+def make_report(
+    tally: Tally, read: int, runs: list[dict[str, Any]], gpu_hour_price: float | None
+) -> dict[str, Any]:
     """Return the report as data.
 
     Speed and cost count every page that any run read and all the time of all runs, starting up included.
 
     Args:
         tally: of the output.
+        read: pages that runs read, those read twice counted twice.
         runs: as `record.all_runs` gives them.
         gpu_hour_price: what one GPU costs an hour, in any currency.
     """
     pages = tally.pages.total()
-    read = sum(run["pages"] for run in runs)
     seconds = sum(run["seconds"] for run in runs)
     gpu_hours = sum(run["seconds"] * run["gpus"] for run in runs) / 3600
     speed = read / seconds if seconds else 0.0

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from deployments.errors import OcrError
+from deployments.postprocess.exports import Page
 from deployments.types import (
     Block,
     BlockType,
@@ -185,8 +186,10 @@ def _block_row(block: Block) -> dict[str, Any]:
     }
 
 
-def page_result(row: dict[str, Any]) -> PageResult:
-    """Return what a row of a page that was read says, for the exports; the dpi is not in it."""
+def page_of(row: dict[str, Any]) -> Page:
+    """Return what a page's row says, for the exports; the dpi is not in it."""
+    if row["status"] == FAILED:
+        return int(row["page"])
     blocks = tuple(_block(block) for block in row["blocks"])
     return PageResult(
         index=row["page"],

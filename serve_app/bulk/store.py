@@ -37,6 +37,17 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     return _remote(scheme, rest.split("/", 1)[0]), rest.rstrip("/")
 
 
+def place(uri: str) -> str:
+    """Return a path or URI in a form in which two can be compared; nothing is asked of a file system.
+
+    Local paths are whole and without a scheme, as `resolve` takes them.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme != "file":
+        return uri.rstrip("/")
+    return os.path.abspath("/" + rest.lstrip("/") if separator else uri)  # noqa: PTH100 - pathlib keeps `..`
+
+
 GCS_RETRIES = timedelta(minutes=1)
 """How long a request to Cloud Storage is sent again; PyArrow's own limit is a quarter of an hour."""
 

@@ -11,7 +11,7 @@ from serve_app.settings import KEY_VARIABLE
 
 ADDRESS = "http://127.0.0.1:8000"
 
-_formats = click.Choice(["json", "markdown", "html", "zip", "pdf"])
+_formats = click.Choice(["json", "markdown", "html", "zip", "pdf", "layout_pdf", "png", "csv", "xlsx"])
 
 
 def _service(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +44,7 @@ def jobs() -> None:
 @jobs.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_reading
+@click.option("--merge", is_flag=True, help="In its files, join what page breaks cut, drop running heads.")
 @click.option("--webhook", help="An https address that is told of the job's end.")
 @_service
 def submit(file: Path, webhook: str | None, server: str, api_key: str | None, **options: Any) -> None:

@@ -124,7 +124,10 @@ async def test_results_as_text_web_page_and_files(tmp_path: Path) -> None:
     assert HTML_TABLE in text.text
     assert page.text.startswith("<!DOCTYPE html>")
     assert page.text.endswith("</html>\n")
-    assert page.text.count("<section ") == 2
+    assert page.text.count("<section ") == 3
+    assert page.text.count("This page could not be read.") == 1
+    for reply in (text, page, files):
+        assert reply.headers["x-pages-failed"] == "1"
     with zipfile.ZipFile(io.BytesIO(files.content)) as archive:
         assert archive.testzip() is None
         assert archive.read("page-0003-img-0.png") == PNG

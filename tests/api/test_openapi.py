@@ -45,6 +45,12 @@ async def test_every_route_has_an_example(client: httpx.AsyncClient) -> None:
                     assert "example" in media, path
 
 
+async def test_the_example_of_a_chat_is_answered(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    body = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
+    assert (await client.post("/v1/chat/completions", json=body["example"])).status_code == 200
+
+
 async def test_every_reference_leads_somewhere(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     for name in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.errors import InvalidRequest, TooManyPages
-from serve_app.api.page_ranges import parse, select
+from serve_app.api.page_ranges import in_a_header, parse, select
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,14 @@ def test_a_page_beyond_the_document_is_named() -> None:
         select(parse("0,7"), page_count=3, limit=100)
     with pytest.raises(InvalidRequest, match=r"1 page, number 0; page 1"):
         select(parse("1"), page_count=1, limit=100)
+
+
+def test_pages_in_a_header_are_few_ranges_of_a_bounded_length() -> None:
+    assert in_a_header([7, 2, 4, 3]) == "2-4,7"
+    odd = in_a_header(range(1, 100_000, 2))
+    assert odd.startswith("1,3,5,")
+    assert odd.endswith(",...")
+    assert len(odd) < 4_010
 
 
 @pytest.mark.parametrize("written", ["0-999999999", "999999999", [10**8]])

@@ -108,6 +108,9 @@ def test_every_page_and_document_is_accounted_for(run: RunJob, mixed: str, tmp_p
     assert pages["short.pdf#000002"]["markdown"].startswith("# Page 2 of 320x120")
     assert documents["failing"]["page_count"] == 3
     assert documents["failing"]["pages_ok"] == 2
+    unread = "<!-- page 2 -->\n\n<!-- this page could not be read -->\n\n<!-- page 3 -->"
+    assert unread in documents["failing"]["markdown"]
+    assert "This page could not be read." in (tmp_path / "out" / "html" / "failing.html").read_text()
 
     assert report["pages"] == {"total": 50, "ok": 49, "runaway": 0, "failed": 1}
     assert report["documents"] == {"total": 12, "ok": 5, "partial": 1, "failed": 6}

@@ -46,10 +46,14 @@ def test_nothing_found_and_names_found_twice_are_refused(tmp_path: Path) -> None
     for folder in "ab":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "same.pdf").touch()
-    with pytest.raises(InvalidRequest, match="No documents"):
-        write_manifest([str(tmp_path / "*.pdf")], str(tmp_path / "m.parquet"))
-    with pytest.raises(InvalidRequest, match=r'"same.pdf" stands in row 0 too'):
+    with pytest.raises(InvalidRequest, match=r"a/same.pdf and .*b/same.pdf would both have the doc_id"):
         write_manifest([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "m.parquet"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidRequest, match="No documents"):
+        write_manifest([str(tmp_path / "empty")], str(tmp_path / "m.parquet"))
+    for missing in ("typo", "typo/a.pdf", "*.pdf", "typo/*.pdf"):
+        with pytest.raises(InvalidRequest, match=r"no file or folder .*typo|Nothing matches .*pdf"):
+            write_manifest([str(tmp_path / "a"), str(tmp_path / missing)], str(tmp_path / "m.parquet"))
     assert not (tmp_path / "m.parquet").exists()
 
 
@@ -81,8 +85,29 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("doc_id,uri\n")
     with pytest.raises(InvalidRequest, match="can't be read as Parquet"):
         read_manifest(str(tmp_path / "m.csv"), REQUEST)
-    with pytest.raises(InvalidRequest, match="can't be read as Parquet"):
+    with pytest.raises(InvalidRequest, match="There is no manifest"):
         read_manifest(str(tmp_path / "missing.parquet"), REQUEST)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidRequest, match="has no Parquet file"):
+        read_manifest(str(tmp_path / "empty"), REQUEST)
+
+
+def test_a_folder_of_parquet_files_is_one_manifest(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for name, rows in {"2": ["c"], "1": ["a", "b"]}.items():
+        table = pa.table({"doc_id": rows, "uri": [f"{row}.pdf" for row in rows]})
+        pq.write_table(table, tmp_path / "parts" / f"{name}.parquet")
+    table = read_manifest(str(tmp_path / "parts"), REQUEST)
+    assert table["doc_id"].to_pylist() == ["a", "b", "c"]
+
+
+def test_a_prompt_that_the_command_lacks_is_no_fault_of_a_row(tmp_path: Path) -> None:
+    manifest = save(tmp_path, {"doc_id": ["a"], "uri": ["a.pdf"]})
+    with pytest.raises(InvalidRequest) as refused:
+        read_manifest(manifest, PageRequest(task=Task.CUSTOM))
+    assert str(refused.value) == 'The task "custom" needs a prompt.'
+    own = save(tmp_path, {"doc_id": ["a"], "uri": ["a.pdf"], "prompt": ["Read the date."]})
+    assert read_manifest(own, PageRequest(task=Task.CUSTOM)).num_rows == 1
 
 
 def test_a_row_overrides_the_job_and_other_columns_do_not_matter(tmp_path: Path) -> None:

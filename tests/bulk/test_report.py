@@ -21,8 +21,8 @@ def test_figures_follow_from_what_was_read_and_how_long_it_took() -> None:
         attempts=Counter({"1": 940, "2": 30, "3": 20}),
         tokens=Counter(prompt=990 * 1130, output=990 * 1010),
     )
-    runs = [{"seconds": 60.0, "pages": 600, "gpus": 2}, {"seconds": 40.0, "pages": 400, "gpus": 2}]
-    report = make_report(tally, runs, gpu_hour_price=3.0)
+    runs = [{"seconds": 60.0, "gpus": 2}, {"seconds": 40.0, "gpus": 2}]
+    report = make_report(tally, 1000, runs, gpu_hour_price=3.0)
     assert report["pages_per_second"] == 10
     assert report["pages_per_day"] == 864_000
     assert report["runaway_rate"] == pytest.approx(20 / 990)
@@ -37,7 +37,7 @@ def test_figures_follow_from_what_was_read_and_how_long_it_took() -> None:
 
 
 def test_an_empty_report_has_no_cost_and_divides_by_nothing() -> None:
-    report = make_report(Tally(), [], gpu_hour_price=3.0)
+    report = make_report(Tally(), 0, [], gpu_hour_price=3.0)
     assert report["cost_per_million_pages"] is None
     assert "0.00 pages/s" in as_text(report)
 

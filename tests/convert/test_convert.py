@@ -121,9 +121,9 @@ async def test_a_bad_page_is_named_and_the_rest_is_written(
     report = await run(converter, files[:1], tmp_path / "out")
     assert report == ConversionReport(converted=1, incomplete=1, pages=2)
     assert report.exit_code == 1
-    assert f"{files[0]}: page 1: It is damaged" in capsys.readouterr().err
+    assert f"{files[0]}: page 2 (--pages 1): It is damaged" in capsys.readouterr().err
     markdown = (tmp_path / "out" / "x" / "x.md").read_text()
-    assert "<!-- page 1 could not be read: It is damaged - - badly. -->" in markdown
+    assert "<!-- page 2 could not be read: It is damaged - - badly. -->" in markdown
     assert "# Page 2" in markdown
 
 

@@ -137,6 +137,13 @@ def test_spoilt_documents_are_read_or_refused_and_leave_the_service_whole(client
     assert len(outcomes) > 2
 
 
+def test_a_reply_has_one_id_which_is_the_request_s(client: httpx.Client) -> None:
+    for sent in ({}, {"X-Request-Id": "abc"}):
+        found = client.get("/v1/models", headers=sent).headers.get_list("x-request-id")
+        assert len(found) == 1
+        assert found[0] == sent.get("X-Request-Id", found[0])
+
+
 def test_readiness_and_models(client: httpx.Client) -> None:
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 200

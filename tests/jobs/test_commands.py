@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from deployments.errors import CorruptPage, InvalidRequest, JobNotFound, NoResult
 from serve_app.cli import cli
+from serve_app.formats import ResultFormat
 from serve_app.jobs import client as client_module
 from tests.fakes import FakeReader, make_app, serving
 from tests.jobs.fakes import DOCUMENT, FakeSource, job_service, running
@@ -67,6 +68,20 @@ async def test_a_document_from_its_submission_to_its_files(dsocr: Dsocr, book: P
     assert zipfile.is_zipfile(tmp_path / "book.zip")
     assert (await dsocr("cancel", id_)).exit_code == 0
     assert isinstance((await dsocr("show", id_)).exception, JobNotFound)
+
+
+async def test_a_result_comes_in_every_format_of_the_interface(
+    dsocr: Dsocr, book: Path, tmp_path: Path
+) -> None:
+    id_ = (await dsocr("submit", book, "--pages", "0", "--merge")).output.strip()
+    await dsocr("wait", id_)
+    for format_ in ResultFormat:
+        if not format_.is_printed:
+            written = await dsocr("result", id_, "--format", format_, "-o", tmp_path / f"x.{format_}")
+            assert written.exit_code == 0, written.output
+            assert (tmp_path / f"x.{format_}").stat().st_size
+    help_ = (await dsocr("result", "--help")).output.replace("\n", "")
+    assert all(format_.value in help_ for format_ in ResultFormat)
 
 
 async def test_a_job_with_a_failed_page_or_cancelled_is_told_by_the_exit_code(

@@ -52,6 +52,26 @@ def test_merged_markdown_marks_its_pages() -> None:
     assert exports.to_markdown([]) == ""
 
 
+def test_a_page_that_could_not_be_read_is_said_in_its_place() -> None:
+    pages = [page(0), 1, page(2)]
+    text = exports.to_markdown(pages)
+    assert "<!-- page 2 -->\n\n<!-- this page could not be read -->\n\n<!-- page 3 -->" in text
+    sections = "".join(webpage.stream(pages)).split("<section ")[1:]
+    assert [section.partition('"')[2].partition('"')[0] for section in sections] == [
+        "page-1",
+        "page-2",
+        "page-3",
+    ]
+    assert "This page could not be read." in sections[1]
+    for merge in (False, True):
+        out = io.BytesIO()
+        archive.write(out, pages, merge=merge)
+        with zipfile.ZipFile(out) as found:
+            assert "<!-- this page could not be read -->" in found.read("document.md").decode()
+            described = json.loads(found.read("result.json"))["pages"]
+        assert [(each["index"], "error" in each) for each in described] == [(0, False), (1, True), (2, False)]
+
+
 def test_merged_markdown_takes_formats() -> None:
     text = exports.to_markdown([page(0)], table_format=TableFormat.MARKDOWN, figures=())
     assert text == "<!-- page 1 -->\n\n# Page 0\n\n| a, b | c |\n| --- | --- |\n"
