@@ -1,5 +1,6 @@
 """Jobs whose processes are killed: nothing is lost, nothing is twice, little is read again."""
 
+import json
 import os
 import random
 import signal
@@ -79,6 +80,8 @@ def test_five_kills_lose_nothing_and_repeat_little(tmp_path: Path) -> None:
     read = Counter(line.split()[1] for line in lines(log))
     again = sum(read.values()) - len(read)
     assert again <= 2 * GROUP * len(victims), read
+    report = json.loads((out / "report.json").read_text())
+    assert report["pages_read"] >= report["pages"]["total"], "those of runs that were killed count"
 
 
 def victim_of(driver: int, name: str) -> int | None:
