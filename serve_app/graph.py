@@ -4,7 +4,6 @@ serve run serve_app.graph:app_builder model.engine=embedded
 serve deploy serve_config.yaml
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -102,8 +101,7 @@ class IngressDeployment:
             observer=RequestMetrics(),
             metrics_text=ClusterMetrics(),
             door=self._door,
-            # Serve's own proxy gives every reply the id of its request, HAProxy does not.
-            named_by_proxy=os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") != "1",
+            named_by_proxy=True,  # by Serve itself, with HAProxy too
         )
         if self._settings.tracing.endpoint is not None:
             start_tracing(self._settings.tracing)
