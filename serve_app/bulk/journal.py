@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 from deployments.preprocess.settings import DocumentLimits
 from deployments.types import PageRequest
 from serve_app.api import page_ranges
+from serve_app.bulk import record
 from serve_app.bulk.manifest import numbered_rows, row_request
 from serve_app.bulk.pages import WHOLE_DOCUMENT, Wanted
 from serve_app.bulk.rows import FAILED, OK, PARTS, RUNAWAY
 from serve_app.bulk.store import Store
 
-FOLDER = "_job/parts"
+FOLDER = record.PARTS
 READERS = 8
 """Part files read at once."""
 

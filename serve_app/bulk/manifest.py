@@ -51,13 +51,13 @@ def read_manifest(uri: str, request: PageRequest) -> pa.Table:
         parts = pq.ParquetDataset(path, filesystem=filesystem)
         if not parts.files:
             raise InvalidRequest(f"The folder {uri} has no Parquet file, as a manifest is.", "manifest")
-        columns = [name for name in (*REQUIRED, *OPTIONAL) if name in parts.schema.names]
-        table = parts.read(columns=columns)
+        schema = _schema(uri, parts)
+        table = pq.ParquetDataset(path, schema=schema, filesystem=filesystem).read(columns=schema.names)
     except FileNotFoundError as error:
         raise InvalidRequest(
             f"There is no manifest {uri}; `dsocr manifest` writes one.", "manifest"
         ) from error
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise InvalidRequest(f"The manifest {uri} can't be read as Parquet: {error}", "manifest") from error
     table = pa.table({name: _column(table, name) for name in (*REQUIRED, *OPTIONAL)})
     if table.num_rows == 0:
@@ -68,6 +68,36 @@ def read_manifest(uri: str, request: PageRequest) -> pa.Table:
     return table
 
 
+def _schema(uri: str, parts: pq.ParquetDataset) -> pa.Schema:
+    """Return the columns that any of the files has, of a type that holds what each has.
+
+    PyArrow alone takes the first file's: what only later ones have would be ignored, or not be read where
+    the first has nothing but nulls.
+
+    Raises:
+        InvalidRequest: two files have a column in types that do not go together.
+    """
+    schemas = [parts.schema, *(part.physical_schema for part in parts.fragments)]
+    wanted = [
+        pa.schema(
+            (field.name, _values(field.type)) for field in schema if field.name in (*REQUIRED, *OPTIONAL)
+        )
+        for schema in schemas
+    ]
+    try:
+        return pa.unify_schemas(wanted, promote_options="permissive")
+    except pa.ArrowTypeError as error:
+        raise InvalidRequest(
+            f"The files of the manifest {uri} differ in a column, which must have one type: {error}",
+            "manifest",
+        ) from error
+
+
+def _values(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, whether or not a dictionary has them."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     """Return a column as strings, or lists of integers for `pages`; of nulls if it may be missing and is."""
     if name not in table.column_names:
@@ -75,7 +105,7 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
             raise InvalidRequest(f'The manifest has no column "{name}".', "manifest")
         return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
     column = table[name]
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = _values(column.type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         return column.cast(pa.string())
     if name == "pages" and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type):
@@ -163,7 +193,7 @@ def write_manifest(sources: Sequence[str], target: str) -> int:
 
     Raises:
         InvalidRequest: nothing was found, or nothing for one of the sources, or two documents would have the
-            same `doc_id`.
+            same `doc_id`, or the file can't be written.
     """
     found = list(dict.fromkeys(document for source in sources for document in _found(source)))
     if not found:
@@ -181,9 +211,21 @@ def write_manifest(sources: Sequence[str], target: str) -> int:
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    folder, _, name = target.rpartition("/")
-    Store(folder or ("/" if target.startswith("/") else ".")).write(name, sink.getvalue().to_pybytes())
+    _write(target, sink.getvalue().to_pybytes())
     return len(by_id)
+
+
+def _write(target: str, data: bytes) -> None:
+    """Write a file; its folders are made."""
+    filesystem, path = resolve(target)
+    is_local = isinstance(filesystem, fs.LocalFileSystem)
+    if target.endswith("/") or (Path(path).is_dir() if is_local else "/" not in path):
+        raise InvalidRequest(f'"{target}" is a folder or a bucket; name the file to write.', "output")
+    folder, _, name = (path if is_local else target).rpartition("/")
+    try:
+        Store(folder or "/").write(name, data)
+    except OSError as error:
+        raise InvalidRequest(f"{target} can't be written: {error.strerror or error}.", "output") from error
 
 
 def _found(source: str) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from serve_app.bulk.store import Store, place
 
 FOLDER = "_job"
 REQUEST = "_job/job.json"
+PARTS = "_job/parts"
 RUNS = "_job/runs"
 NOTES = "_job/folders"
 """Holds a file for each folder beside `_job` that is the job's own, of the same name."""
@@ -63,9 +64,12 @@ def claim(
             )
     _check_sources(store, folders | noted, sources)
     if overwrite and before is not None and (before != asked or finished):
-        for name in (*sorted(noted), FOLDER):
+        # In an order that can end anywhere: until the new request replaces the other one, which it does at
+        # once, the same command goes on deleting. Parts without it would be taken for this job's.
+        for name in (*sorted(noted), PARTS, RUNS):
             store.delete_folder(name)
         store.delete(name for name in REPORTS if store.exists(name))
+        store.delete_folder(NOTES)
         before, noted = None, set()
     store.delete_folder(TEMPORARY)
     if before is None:
@@ -81,9 +85,10 @@ def _noted(store: Store) -> set[str]:
 
 def _check_sources(store: Store, folders: Iterable[str], sources: Iterable[str]) -> None:
     """Raise if something that is to be read lies where results are."""
-    places = tuple(f"{place(store.uri)}/{name}/" for name in (*folders, FOLDER))
+    # Of a name within, so that the folder itself may be a link.
+    places = tuple(place(f"{store.uri}/{name}/-")[:-1] for name in (*folders, FOLDER))
     for source in sources:
-        if place(source).startswith(places):
+        if f"{place(source)}/".startswith(places):  # the manifest may be a folder itself
             raise InvalidRequest(
                 f"{source} lies in a folder of the results of {store.uri}. Take another folder for them.",
                 "out",

@@ -38,14 +38,28 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
 
 
 def place(uri: str) -> str:
-    """Return a path or URI in a form in which two can be compared; nothing is asked of a file system.
+    """Return a path or URI in a form in which two can be compared; nothing is asked of a remote storage.
 
-    Local paths are whole and without a scheme, as `resolve` takes them.
+    Local paths are whole, without a scheme, as `resolve` takes them, and their folders without links.
     """
     scheme, separator, rest = uri.partition("://")
     if separator and scheme != "file":
         return uri.rstrip("/")
-    return os.path.abspath("/" + rest.lstrip("/") if separator else uri)  # noqa: PTH100 - pathlib keeps `..`
+    # Without pathlib, which takes several times as long: a manifest may have millions of paths.
+    path = ("/" + rest.lstrip("/") if separator else os.path.join(os.getcwd(), uri)).rstrip("/")  # noqa: PTH109, PTH118
+    folder, _, name = path.rpartition("/")
+    if name in {"", ".", ".."}:
+        return _linkless(path or "/")
+    return os.path.join(_linkless(folder or "/"), name)  # noqa: PTH118
+
+
+@lru_cache(maxsize=1024)
+def _linkless(folder: str) -> str:
+    """Look at a folder once, for all the documents in it."""
+    try:
+        return os.path.realpath(folder)
+    except ValueError:  # a NUL: there is nothing of that name
+        return folder
 
 
 GCS_RETRIES = timedelta(minutes=1)

@@ -10,6 +10,7 @@ import pytest
 from deployments.errors import InvalidRequest
 from deployments.types import PageRequest, Task
 from serve_app.bulk.manifest import digest, read_manifest, row_request, write_manifest
+from serve_app.bulk.store import Store
 from serve_app.cli import main
 
 REQUEST = PageRequest()
@@ -101,6 +102,52 @@ def test_a_folder_of_parquet_files_is_one_manifest(tmp_path: Path) -> None:
     assert table["doc_id"].to_pylist() == ["a", "b", "c"]
 
 
+def two_files(folder: Path, first: Any, second: Any) -> str:
+    """A manifest of two files that differ in what `pages` is; None for files without it."""
+    for name, pages in {"a": first, "b": second}.items():
+        columns = {"doc_id": [name], "uri": [f"{name}.pdf"]} | ({} if pages is None else {"pages": pages})
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pages"),
+    [
+        (None, ["0"], [None, "0"]),
+        (["0"], None, ["0", None]),
+        (pa.nulls(1), ["0"], [None, "0"]),
+        (pa.nulls(1), [[0, 2]], [None, [0, 2]]),
+        (["0"], pa.array(["1"]).dictionary_encode(), ["0", "1"]),
+        (pa.array(["0"]).dictionary_encode(), ["1"], ["0", "1"]),
+        (["0"], pa.array(["1"], pa.large_string()), ["0", "1"]),
+    ],
+)
+def test_files_of_a_manifest_need_not_have_the_same_columns(
+    tmp_path: Path, first: Any, second: Any, pages: list[Any]
+) -> None:
+    assert read_manifest(two_files(tmp_path, first, second), REQUEST)["pages"].to_pylist() == pages
+
+
+def test_files_of_a_manifest_with_different_types_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"differ in a column.* pages "):
+        read_manifest(two_files(tmp_path, ["0"], [[0]]), REQUEST)
+
+
+@pytest.mark.parametrize("name", ["bucket", "gs_bucket"], ids=["s3", "gs"])
+def test_a_manifest_in_a_bucket_may_be_a_folder(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    store = Store(f"{request.getfixturevalue(name)}/parts")
+    two_files(tmp_path, None, ["0"])
+    for file in ("a.parquet", "b.parquet"):
+        store.write(file, (tmp_path / file).read_bytes())
+    table = read_manifest(store.uri, REQUEST)
+    assert table.select(["doc_id", "pages"]).to_pylist() == [
+        {"doc_id": "a", "pages": None},
+        {"doc_id": "b", "pages": "0"},
+    ]
+
+
 def test_a_prompt_that_the_command_lacks_is_no_fault_of_a_row(tmp_path: Path) -> None:
     manifest = save(tmp_path, {"doc_id": ["a"], "uri": ["a.pdf"]})
     with pytest.raises(InvalidRequest) as refused:
@@ -154,4 +201,33 @@ def test_the_commands_write_a_manifest_and_refuse_a_bad_one(
         main(["bulk", bad, "--out", str(tmp_path / "out")])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith('dsocr: Row 1 of the manifest, column "doc_id"')
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", ["", "folder", "folder/", "s3://bucket", "file.pdf/m.parquet"])
+def test_a_manifest_that_cannot_be_written_is_said_by_its_name(
+    tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.pdf").touch()
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(SystemExit) as ended:
+        main(["manifest", "file.pdf", "-o", target])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert target in said
+    assert ".tmp" not in said
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file.pdf", "folder"]
+
+
+@pytest.mark.parametrize("options", [[], ["--export", "pdf"], ["--markdown"]])
+def test_merge_is_refused_where_nothing_would_be_merged(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = save(tmp_path, {"doc_id": ["a"], "uri": ["a.pdf"]})
+    with pytest.raises(SystemExit) as ended:
+        main(["bulk", manifest, "--out", str(tmp_path / "out"), "--merge", *options])
+    assert ended.value.code == 2
+    assert "--export html" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,8 @@
 """A job's folder: what is begun anew, what goes on, and that nothing of anybody else's is touched."""
 
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,7 +70,21 @@ def test_what_is_to_be_read_does_not_lie_among_the_results(
         with pytest.raises(InvalidRequest, match="lies in a folder of the results"):
             claim(out, "two", sources=["elsewhere.pdf", str(source)], overwrite=True)
     assert files(out) == {"images/scan.png", PART}
-    claim(out, sources=[str(out / "scans" / "a.pdf"), "s3://bucket/pages/a.pdf"])
+    claim(out, sources=[str(out / "scans" / "a.pdf"), "s3://bucket/pages/a.pdf", "\0/a.pdf"])
+
+
+def test_neither_a_folder_of_manifests_nor_a_link_leads_past_that(out: Path, tmp_path: Path) -> None:
+    claim(out)
+    put(out, "documents/m.parquet")
+    (tmp_path / "link").symlink_to(out)
+    for folder, source in (
+        (out, out / "documents"),
+        (out, tmp_path / "link" / "documents"),
+        (tmp_path / "link", out / "documents" / "m.parquet"),
+    ):
+        with pytest.raises(InvalidRequest, match="lies in a folder of the results"):
+            claim(folder, "two", sources=[str(source)], overwrite=True)
+    assert files(out) == {"documents/m.parquet"}
 
 
 def test_an_interrupted_job_goes_on_with_overwrite_too(out: Path) -> None:
@@ -82,6 +98,32 @@ def test_an_interrupted_job_goes_on_with_overwrite_too(out: Path) -> None:
     put(out, "report.json", "report.txt")
     claim(out, overwrite=True)
     assert files(out) == set(), "once it is finished, it begins anew"
+
+
+@pytest.mark.parametrize("kept", range(12))
+def test_a_deletion_that_is_cut_short_leaves_no_parts_to_the_next_job(
+    out: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(out, exports=["html"])
+    put(out, PART, "pages/a", "html/a.html", "report.json", "report.txt", "_job/runs/000001.json")
+    left = kept
+
+    def delete_folder(store: Store, name: str) -> None:
+        """File by file in the order of names, as object storage does it."""
+        nonlocal left
+        for path in sorted(path for path in (out / name).rglob("*") if path.is_file()):
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            path.unlink()
+        shutil.rmtree(out / name, ignore_errors=True)
+
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(Store, "delete_folder", delete_folder)
+        claim(out, "two", overwrite=True)
+    claim(out, "two", overwrite=True)
+    assert files(out) == set()
+    assert record.all_runs(Store(str(out))) == []
 
 
 def test_another_job_s_files_of_all_formats_go(out: Path) -> None:
