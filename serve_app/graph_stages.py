@@ -9,15 +9,16 @@ is postprocessed here: that takes less than sending it away would.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import ray
 from opentelemetry import trace
 from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.experimental import get_local_object_locations
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from deployments.errors import EngineUnavailable, OcrError, QueueFull, StageLost
@@ -38,6 +39,11 @@ CARRIED_BYTES = 64 * 2**10
 """A document of at most so many bytes goes along with each call. Ray puts what has more than 100 kB into the
 object store itself, for each call anew."""
 
+LOOK_AFTER_S = 10.0
+"""How long a page waits to be written before it is looked at whether it was lost."""
+
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class PageInGraph:
@@ -45,6 +51,20 @@ class PageInGraph:
 
     prepared: DeploymentResponse[PreparedPage]
     measures: PreparedPage | None = None
+
+    async def is_prepared(self) -> bool:
+        """Whether Preprocess is done with the page; its pixels stay where they are.
+
+        Raises:
+            Exception: what Ray or Preprocess raised instead.
+        """
+        reference = await self.prepared._to_object_ref()
+        ready, _ = await asyncio.to_thread(ray.wait, [reference], timeout=0, fetch_local=False)
+        if not ready:
+            return False
+        if not get_local_object_locations([reference]).get(reference, {}).get("node_ids"):
+            await reference  # small, or an error: both are here already
+        return True
 
 
 class GraphStages:
@@ -99,11 +119,15 @@ class GraphStages:
             call = self._model_stream.stream.remote(page.prepared, options)
             response = cast(DeploymentResponseGenerator[PreparedPage | str | Generation], call)
             try:
-                async for piece in response:
+                piece = await _of_page(page, anext(response))
+                while True:
                     if isinstance(piece, PreparedPage):
                         page.measures = piece
                         _note_preparation(piece)
                     yield piece
+                    piece = await anext(response)
+            except StopAsyncIteration:
+                return
             except (GeneratorExit, asyncio.CancelledError):
                 # A generator that is merely dropped would run on to its end.
                 response.cancel()
@@ -116,8 +140,9 @@ class GraphStages:
             call = self._model.read.remote(page.prepared, options)
             response = cast(DeploymentResponse[tuple[PreparedPage, Generation]], call)
             try:
-                page.measures, generation = await response
-                _note_preparation(page.measures)
+                measures, generation = await _of_page(page, response)
+                page.measures = measures
+                _note_preparation(measures)
             except asyncio.CancelledError:
                 response.cancel()
                 page.prepared.cancel()
@@ -143,9 +168,29 @@ class GraphStages:
             return picture
 
 
+async def _of_page(page: PageInGraph, awaited: Awaitable[T]) -> T:
+    """Await what becomes of a page, unless the page itself is lost meanwhile.
+
+    Where the replica of Preprocess that has the page is out of reach, Serve's router takes that error, which
+    comes with the page, for that of the replica it is sent to, and tries one after the other for ever.
+    """
+    work = asyncio.ensure_future(awaited)
+    try:
+        done, _ = await asyncio.wait({work}, timeout=LOOK_AFTER_S)
+        while not done and not await page.is_prepared():
+            done, _ = await asyncio.wait({work}, timeout=LOOK_AFTER_S)
+        return await work
+    finally:
+        work.cancel()
+
+
 def _note_preparation(measures: PreparedPage) -> None:
     """Put the time that Preprocess took into the span that is open, if one is."""
     trace.get_current_span().set_attribute("dsocr.preprocess_seconds", measures.seconds)
+
+
+_LOSSES = (RayActorError, ObjectLostError)
+_LOST = "A worker was lost while it read the page; send the page again."
 
 
 @contextmanager
@@ -160,10 +205,18 @@ def ocr_errors() -> Iterator[None]:
         cause = error.cause
         if isinstance(cause, OcrError):
             raise cause from None
+        if isinstance(cause, _LOSSES):
+            raise StageLost(_LOST) from error
         raise
-    except (RayActorError, ObjectLostError) as error:
-        raise StageLost("A worker was lost while it read the page; send the page again.") from error
+    except _LOSSES as error:
+        raise StageLost(_LOST) from error
     except BackPressureError as error:
         raise QueueFull("The service has as much work waiting as it accepts; try again later.") from error
     except DeploymentUnavailableError as error:
         raise EngineUnavailable("A stage of the service can't start; its log says why.") from error
+    except RayServeException as error:
+        # So Serve says that what a call was given was lost with the replica that made it.
+        cause = error.__cause__
+        if isinstance(cause, _LOSSES) or isinstance(getattr(cause, "cause", None), _LOSSES):
+            raise StageLost(_LOST) from error
+        raise

@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SANE_ID = re.compile(r"[!-~]{1,200}")
+"""Visible ASCII: proxies have slashes, colons and equals signs in theirs."""
 
 FailureReply = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -274,11 +274,13 @@ async def test_an_unforeseen_error_is_logged_and_not_told(caplog: pytest.LogCapt
 async def test_the_log_has_a_line_of_json_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "serve_app.api.request_log")
     async with client_of(make_app(FakeReader())) as client:
-        good = await client.post("/v1/ocr", files={"file": ("secret.pdf", b"%PDF secret")})
+        good = await client.post(
+            "/v1/ocr", files={"file": ("secret.pdf", b"%PDF secret")}, headers={"X-Request-Id": "Root=1/a:b"}
+        )
         bad = await client.post("/v1/ocr?secret=1", headers={"X-Request-Id": "not\tsane"})
     lines = [json.loads(record.message) for record in caplog.records if record.name.endswith("request_log")]
     assert [line["status"] for line in lines] == [200, 415]
-    assert lines[0]["request_id"] == good.headers["x-request-id"]
+    assert lines[0]["request_id"] == good.headers["x-request-id"] == "Root=1/a:b"
     assert lines[0]["pages"] == 1
     assert lines[0]["bytes"] == 11
     assert lines[1]["error"] == "unsupported_media_type"

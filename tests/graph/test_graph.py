@@ -1,18 +1,23 @@
 """The whole graph: real HTTP, real Ray Serve, all stages but the engine."""
 
+import asyncio
 import json
 import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pymupdf
 import pytest
+import ray
 from ray import serve
 
-from serve_app.graph_stages import CARRIED_BYTES
+from deployments.errors import StageLost
+from deployments.types import GenerationOptions
+from serve_app import graph_stages
+from serve_app.graph_stages import CARRIED_BYTES, GraphStages, PageInGraph
 from tests.fuzz.service import fuzz_service
 
 pytestmark = pytest.mark.ray
@@ -129,6 +134,59 @@ def test_a_page_whose_engine_ends_is_read_by_the_next(
     assert (tmp_path / "ended").exists()
     assert reply.status_code == 200, reply.text
     assert "# Page 0" in reply.json()["pages"][0]["markdown"]
+
+
+class Lost:
+    """What a replica that was lost with its machine was to prepare."""
+
+    async def _to_object_ref(self) -> Any:
+        actor = ray.remote(num_cpus=0)(Mortal).remote()
+        ray.kill(actor)
+        return actor.prepare.remote()
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
+
+
+class Mortal:
+    def prepare(self) -> None:
+        """Never called."""
+
+
+class Never:
+    """A handle whose calls are tried with one replica after the other, for ever."""
+
+    def options(self, **_: Any) -> "Never":
+        return self
+
+    def __getattr__(self, name: str) -> "Never":
+        return self
+
+    def remote(self, *_: Any) -> Any:
+        return self
+
+    def __await__(self) -> Any:
+        return asyncio.Event().wait().__await__()
+
+    async def __anext__(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.timeout(60)
+def test_a_page_that_is_lost_before_it_is_written_is_not_waited_for(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_stages, "LOOK_AFTER_S", 0.1)
+    stages = GraphStages(*(cast(Any, Never()) for _ in range(3)))
+    page = PageInGraph(cast(Any, Lost()))
+
+    async def streamed() -> None:
+        async for _ in stages.stream(page, GenerationOptions()):
+            pass
+
+    for work in (stages.read(page, GenerationOptions()), streamed()):
+        with pytest.raises(StageLost):
+            asyncio.run(work)
 
 
 def test_spoilt_documents_are_read_or_refused_and_leave_the_service_whole(client: httpx.Client) -> None:
